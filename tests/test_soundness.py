@@ -1,0 +1,323 @@
+"""What a run says is true: failures were executed as told, and nothing else is a failure."""
+
+import itertools
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
+from tiny_systems import Stack
+
+from venomqa_hyp import Action, Context, Invariant, Observation, Step, World, venom_machine
+from venomqa_hyp.adapters.memory import MemoryAdapter
+from venomqa_hyp.errors import InvariantViolated
+from venomqa_hyp.explore import Recorder
+from venomqa_hyp.stateful import DivergenceWarning
+
+
+def run(machine: Any, examples: int = 100, steps: int = 8) -> None:
+    chosen = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(machine, settings=chosen)
+
+
+def run_on_seeds(make: Callable[[], Any]) -> None:
+    for number in range(8):
+        run(seed(number)(make()), examples=20)
+
+
+class HidesAColumn(MemoryAdapter):
+    """Shows everything but what is under the keys that start with an underscore."""
+
+    def observe(self) -> Observation:
+        shown = {key: value for key, value in self.data.items() if not key.startswith("_")}
+        return Observation.create("store", shown)
+
+
+class Sequence(Stack):
+    """A stack of savepoints whose counter `next()` is not rolled back, as those of databases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.next = itertools.count(1).__next__
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def increase(api: Any, context: Context) -> None:
+    api["n"] = min(api.get("n", 0) + 1, 5)
+
+
+def look(api: Any, context: Context) -> None:
+    api.get("n")
+
+
+def test_the_same_path_is_executed_once() -> None:
+    """Asked twice, a step is answered from the record, with its result and its verdicts."""
+    asked: Counter[str] = Counter()
+    rule = Invariant("rule", lambda world: asked.update([str(world.api.get("n", 0))]))
+    store = MemoryAdapter()
+    recorder = Recorder(World(store, {"store": store}), [Action("increase", increase)], [rule])
+    step = Step("increase", {})
+    for _ in range(3):
+        state_id = recorder.graph.initial.id
+        for _ in range(4):
+            recorder.verdicts(state_id)
+            state_id = recorder.take(state_id, step, step.key or "").to_id
+    assert recorder.executions == {"increase": 4 + 1}  # the first one is done twice, as a check
+    assert recorder.recalled == 8
+    assert asked == dict.fromkeys("0123", 1)
+
+
+def test_paths_that_meet_share_what_follows() -> None:
+    """After a step that changes nothing, everything that follows is known already."""
+    store = MemoryAdapter()
+    actions = [Action("increase", increase), Action("look", look)]
+    recorder = Recorder(World(store, {"store": store}), actions)
+    for names in itertools.product(["increase", "look"], repeat=6):
+        state_id = recorder.graph.initial.id
+        for name in names:
+            state_id = recorder.take(state_id, Step(name, {}), name).to_id
+    assert len(recorder.graph) == 6
+    assert recorder.executed - recorder.repeated == recorder.graph.transition_count
+    assert recorder.graph.transition_count <= 12
+
+
+def test_a_run_executes_each_step_of_the_graph_once() -> None:
+    """In 100 test cases of 20 steps, only 12 different steps exist, and they are executed once."""
+    executed: Counter[tuple[str, int]] = Counter()
+
+    def counted(name: str, change: Any) -> Action:
+        def execute(api: Any, context: Context) -> None:
+            executed[name, api.get("n", 0)] += 1
+            change(api, context)
+
+        return Action(name, execute)
+
+    store = MemoryAdapter()
+    actions = [counted("increase", increase), counted("look", look)]
+    machine = venom_machine(World(store, {"store": store}), actions)
+    run(machine, steps=20)
+    record = machine.last_run
+    assert record is not None
+    assert record.steps_executed == executed.total()
+    assert record.steps_executed - record.steps_repeated == record.transitions_taken
+    assert record.transitions_taken == 12
+    assert record.steps_recalled > 1000
+    assert record.states_visited == 6
+
+
+def test_a_hidden_column_causes_no_false_violation() -> None:
+    """Two states merge that differ in a column nobody observes: a correct service stays clean."""
+    store = HidesAColumn()
+
+    def ship(api: Any, context: Context) -> None:
+        api["_shipped"] = not api.get("cancelled", False)
+
+    def cancel(api: Any, context: Context) -> None:
+        api["cancelled"] = not api.get("_shipped", False)
+
+    def reset(api: Any, context: Context) -> None:
+        api["_shipped"] = api["cancelled"] = False
+
+    def never_both(world: World) -> bool:
+        return not (world.api.get("_shipped") and world.api.get("cancelled"))
+
+    actions = [Action("ship", ship), Action("cancel", cancel), Action("reset", reset)]
+    machine = venom_machine(
+        World(store, {"store": store}), actions, [Invariant("never_both", never_both)]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DivergenceWarning)
+        run(machine)
+
+
+def test_an_action_that_fails_only_on_another_path_is_no_finding_there() -> None:
+    """The failure is told for the path that was executed, never for one that merely merged."""
+    store = HidesAColumn()
+
+    def arm(api: Any, context: Context) -> None:
+        api["_armed"] = True
+
+    def fire(api: Any, context: Context) -> None:
+        assert not api.get("_armed")
+
+    world = World(store, {"store": store})
+    machine = venom_machine(world, [Action("arm", arm), Action("fire", fire)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DivergenceWarning)
+        with pytest.raises(AssertionError) as caught:
+            run(machine)
+    assert "state.arm()\nstate.fire()\n" in "\n".join(caught.value.__notes__)
+
+
+def sequence_machine(limit: int, *others: Action) -> Any:
+    """Return a machine that does more than it should, once a counter no rollback reaches is 7."""
+    store = Sequence()
+
+    def create(api: Any, context: Context) -> None:
+        api["ids"] = (*api.get("ids", ()), 1)
+        if store.next() > 6:
+            api["ids"] += (2,)
+
+    def few(world: World) -> bool:
+        return world.api.get("ids", ()).count(1) < limit
+
+    return venom_machine(
+        World(store.data, {"db": store}),
+        [Action("create", create), Action("increase", increase), *others],
+        [Invariant("few", few)],
+    )
+
+
+def test_a_divergence_is_told_once_and_the_run_goes_on() -> None:
+    """A correct but unrepeatable service passes, with one warning that says what differs."""
+    machine = sequence_machine(limit=100)
+    with pytest.warns(DivergenceWarning) as told:
+        run(machine)
+    (warning,) = [item for item in told if item.category is DivergenceWarning]
+    text = str(warning.message)
+    assert "create() was executed twice from the same state" in text
+    assert "db" in text
+    assert "The run went on without its record and executed every step again." in text
+    record = machine.last_run
+    assert record is not None
+    assert record.test_cases >= 100
+    assert record.steps_executed > record.transitions_taken + record.steps_repeated
+
+
+def test_a_bug_of_an_unrepeatable_service_is_told_as_itself() -> None:
+    """A real bug behind a counter that is not rolled back is found, and not called flaky."""
+    machine = sequence_machine(3, Action("look", look))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DivergenceWarning)
+        with pytest.raises(InvariantViolated) as caught:
+            run(machine)
+    assert "\n".join(caught.value.__notes__).count("state.create()") == 3
+
+
+def test_the_warning_as_an_error_is_itself_and_not_a_finding() -> None:
+    """Under `filterwarnings = error` the run ends with the warning, which is never called flaky."""
+    with no_warnings(), pytest.raises(DivergenceWarning) as caught:
+        run(sequence_machine(limit=100))
+    assert "Failing test case" not in "\n".join(getattr(caught.value, "__notes__", []))
+
+
+def test_a_users_rule_may_meet_a_divergence() -> None:
+    """Also where the World is moved for `self.world`, the run goes on, with the warning."""
+
+    def reading() -> Any:
+        class Mine(sequence_machine(100)):  # type: ignore[misc]
+            @rule()
+            def read(self) -> None:
+                assert len(self.world.api.get("ids", ())) < 100
+
+        return Mine
+
+    with pytest.warns(DivergenceWarning):
+        run_on_seeds(reading)
+
+
+def test_a_step_that_is_not_recorded_may_meet_a_divergence() -> None:
+    """Also where the World is moved for a step that cannot be recalled, the run goes on."""
+
+    def draw(api: Any, context: Context, it: object) -> None: ...
+
+    opaque = Action("draw", draw, arguments={"it": st.builds(object)})
+    with pytest.warns(DivergenceWarning):
+        run_on_seeds(lambda: sequence_machine(100, opaque))
+
+
+@pytest.mark.parametrize("only_when", [0, 2])
+def test_invariants_that_write_do_not_disturb(only_when: int) -> None:
+    """A check that logs in through the API leaves traces, but in no recorded state."""
+    store = MemoryAdapter({"n": 0, "log": 0})
+
+    def check(world: World) -> None:
+        if world.api["n"] >= only_when:
+            world.api["log"] += 1
+
+    def step(api: Any, context: Context) -> None:
+        increase(api, context)
+
+    machine = venom_machine(
+        World(store, {"store": store}),
+        [Action("step", step), Action("look", look)],
+        [Invariant("logged", check), Invariant("again", check)],
+    )
+    with no_warnings():
+        run(machine)
+    record = machine.last_run
+    assert record is not None
+    logs = {state.observations["store"].data["log"] for state in record.graph.states.values()}
+    assert logs == {0}
+    assert store == {"n": 0, "log": 0}
+
+
+def test_a_bug_is_found_beside_invariants_that_write() -> None:
+    """The final replay sees what the record saw, so nothing is called flaky."""
+    store = MemoryAdapter({"n": 0, "log": 0})
+
+    def check(world: World) -> bool:
+        world.api["log"] += 1
+        return bool(world.api["n"] < 3)
+
+    machine = venom_machine(
+        World(store, {"store": store}),
+        [Action("increase", increase), Action("look", look)],
+        [Invariant("small", check)],
+    )
+    with no_warnings(), pytest.raises(InvariantViolated) as caught:
+        run(machine)
+    assert "\n".join(caught.value.__notes__).count("state.increase()") == 3
+
+
+def test_guards_cannot_change_the_record() -> None:
+    """A precondition that changes a value in the context changes a copy."""
+    seen = []
+
+    def create(api: Any, context: Context) -> None:
+        context["ids"] = [*context.get("ids", []), 1]
+
+    def greedy(context: Context) -> bool:
+        context.get("ids", []).append(99)
+        return True
+
+    def use(api: Any, context: Context) -> None:
+        seen.extend(context.get("ids", []))
+
+    actions = [Action("create", create), Action("use", use, preconditions=[greedy])]
+    machine = venom_machine(World(None), actions)
+    run(machine)
+    assert 99 not in seen
+    assert machine.last_run is not None
+    assert all(99 not in s.context.get("ids", []) for s in machine.last_run.graph.states.values())
+
+
+def test_arguments_are_part_of_what_is_recorded() -> None:
+    """1, True and "1" are three different steps from the same state."""
+    store = MemoryAdapter()
+
+    def put(api: Any, context: Context, value: Any) -> None:
+        api["value"] = repr(value)
+
+    arguments = {"value": st.sampled_from([1, True, 1.0, "1", None])}
+    machine = venom_machine(
+        World(store, {"store": store}), [Action("put", put, arguments=arguments)]
+    )
+    run(machine)
+    assert machine.last_run is not None
+    assert machine.last_run.states_visited == 6

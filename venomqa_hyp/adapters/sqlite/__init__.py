@@ -1,0 +1,5 @@
+"""Roll back a SQLite database that another process, or this one, has open."""
+
+from venomqa_hyp.adapters.sqlite.adapter import SQLiteAdapter
+
+__all__ = ["SQLiteAdapter"]

@@ -1,0 +1,5 @@
+"""The ``venomqa`` command."""
+
+from venomqa_hyp.cli.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,109 @@
+"""The command line: what can be asked for, and the exit codes."""
+
+import argparse
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from venomqa_hyp.cli.demo import DemoOptions, run_demo
+from venomqa_hyp.cli.screen import open_screen
+from venomqa_hyp.errors import VenomError
+
+LARGEST_RANDOM_SEED = 9999
+INTERRUPTED = 130
+
+DEMO = """\
+Start an order service on a free port of this machine, with a database of its own, and look for
+a sequence of requests that breaks one of its rules about money:
+
+  refunds_within_payments   broken by a sequence of four requests
+  shipped_orders_are_paid   broken by one of six requests, which takes longer to find
+
+With --fixed the service keeps both. It is stopped and its database removed at the end, also on
+Ctrl-C.
+"""
+
+EXIT_CODES = """\
+exit codes:
+  0    the run ended as it should: something was found in the service with the bugs, or nothing
+       was found in the fixed one
+  1    it did not, or the demo could not run
+  2    the arguments are wrong
+  130  interrupted by Ctrl-C or SIGTERM
+
+What is printed does not depend on what should be found.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the ``venomqa`` command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    # So that what was started is stopped as well when the command is asked to end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _demo(options)
+    except VenomError as error:
+        print(f"venomqa: {error}", file=sys.stderr)
+        for note in getattr(error, "__notes__", ()):
+            print(note, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("venomqa: interrupted, the service was stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _demo(options: argparse.Namespace) -> int:
+    chosen = DemoOptions(
+        rule=options.rule,
+        fixed=options.fixed,
+        seed=random.randint(0, LARGEST_RANDOM_SEED) if options.seed is None else options.seed,
+        max_examples=options.max_examples,
+        rollback=options.rollback,
+    )
+    broken = run_demo(chosen, open_screen())
+    return 0 if broken is not options.fixed else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="venomqa", description="Find bugs in sequences of requests to stateful HTTP APIs."
+    )
+    parser.add_argument("--version", action="version", version=version("venomqa-hyp"))
+    commands = parser.add_subparsers(required=True, metavar="command")
+    demo = commands.add_parser(
+        "demo",
+        help="find the bugs of an example service",
+        description=DEMO,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    demo.add_argument(
+        "--rule",
+        default="refunds_within_payments",
+        metavar="NAME",
+        help='the rule to check, or "all" (default: %(default)s)',
+    )
+    demo.add_argument("--fixed", action="store_true", help="test the service without the bugs")
+    demo.add_argument("--seed", type=int, metavar="N", help="repeat the run with this seed")
+    demo.add_argument(
+        "--max-examples",
+        type=_positive,
+        default=100,
+        metavar="N",
+        help="stop after so many test cases without a failure (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--no-rollback",
+        dest="rollback",
+        action="store_false",
+        help="re-run every step from a reset World, as plain Hypothesis would, to compare",
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)

@@ -1,0 +1,135 @@
+"""Invariants: what must hold in every state, and what is recorded when one does not."""
+
+import enum
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import attrs
+
+from venomqa_hyp.core.action import is_async
+from venomqa_hyp.core.digest import canonical_text
+from venomqa_hyp.errors import DefinitionError, DigestError
+
+
+class Severity(enum.Enum):
+    """How bad a violation is."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+@attrs.frozen(eq=False)
+class Invariant:
+    """A named check that must hold in every state.
+
+    :ivar check: ``(world) -> None or True`` where it holds, ``False`` or a message where it is
+        violated; raising counts as violated.
+    :ivar when: ``(world) -> bool``; where it is false the check is skipped in that state.
+    """
+
+    name: str
+    check: Callable[[Any], object]
+    severity: Severity = attrs.field(default=Severity.HIGH, kw_only=True)
+    description: str = attrs.field(default="", kw_only=True)
+    when: Callable[[Any], bool] | None = attrs.field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise DefinitionError(
+                f"an invariant is named {self.name!r}, but reports need a name. "
+                'Write Invariant("refunds_within_payment", check).'
+            )
+        for role, function in (("check", self.check), ("when", self.when)):
+            if function is None and role == "when":
+                continue
+            if not callable(function):
+                raise DefinitionError(
+                    f"invariant {self.name!r}: {role} is {function!r:.60} of type "
+                    f"{type(function).__name__}, but it must be a callable (world). "
+                    f"Write Invariant({self.name!r}, a_function)."
+                )
+            if is_async(function):
+                raise DefinitionError(
+                    f"invariant {self.name!r}: {role} is an async function, but it is called "
+                    "synchronously, so it would never run. Write a plain function."
+                )
+        if not isinstance(self.severity, Severity):
+            raise DefinitionError(
+                f"invariant {self.name!r}: severity is {self.severity!r}, but it must be one of "
+                f"{', '.join(f'Severity.{item.name}' for item in Severity)}."
+            )
+        if not self.description and (doc := inspect.getdoc(self.check)):
+            object.__setattr__(self, "description", doc.splitlines()[0])
+
+
+def invariant(function: Callable[[Any], object] | None = None, **keywords: Any) -> Any:
+    """Turn a function into an :class:`Invariant` of the same name.
+
+    Takes the keywords of :class:`Invariant`, and ``name``; with none of them, the parentheses may
+    be left out.
+    """
+
+    def decorate(check: Callable[[Any], object]) -> Invariant:
+        options = dict(keywords)
+        return Invariant(options.pop("name", check.__name__), check, **options)
+
+    return decorate if function is None else decorate(function)
+
+
+@attrs.frozen(eq=False)
+class Step:
+    """One execution of an action, asked for with these arguments."""
+
+    action: str
+    arguments: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        return f"{self.action}({shown})"
+
+    @cached_property
+    def key(self) -> str | None:
+        """The text that tells this step from others; ``None`` where an argument has no digest."""
+        if not self.arguments:
+            return self.action
+        try:
+            return self.action + canonical_text(self.arguments)
+        except DigestError:
+            return None
+
+
+Path = tuple[Step, ...]
+
+
+@attrs.frozen(eq=False)
+class Verdict:
+    """What one invariant said of one state: the message is ``None`` where it holds."""
+
+    invariant: Invariant
+    message: str | None = None
+    exception: BaseException | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the invariant holds, or was not asked."""
+        return self.message is None
+
+
+@attrs.frozen(eq=False)
+class Violation:
+    """A broken rule and the steps that show it.
+
+    :ivar name: the invariant's name, or the action's where the action itself raised.
+    :ivar message: what was seen.
+    :ivar reproduction_path: the steps from the initial state, the last one breaks the rule.
+    """
+
+    name: str
+    severity: Severity
+    message: str
+    reproduction_path: Path
+    exception: BaseException | None = attrs.field(default=None, repr=False)

@@ -1,0 +1,57 @@
+"""What one system shows at one moment."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Self
+
+import attrs
+
+from venomqa_hyp.core.digest import digest
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@attrs.frozen(eq=False)
+class Observation:
+    """The content of one system; two observations are equal when their digests are.
+
+    :ivar system: the name of the system, as in ``World.systems``.
+    :ivar data: everything that identifies the state. Not a sample: what is left out here makes
+        different states look alike.
+    :ivar metadata: for people and reports only; it is not part of the digest.
+    """
+
+    system: str
+    data: Mapping[str, Any]
+    metadata: Mapping[str, Any] = _EMPTY
+    known_digest: str | None = attrs.field(default=None, repr=False)
+
+    @classmethod
+    def create(
+        cls,
+        system: str,
+        data: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        known_digest: str | None = None,
+    ) -> Self:
+        """Build an observation; give ``known_digest`` where the adapter keeps one up to date."""
+        return cls(system, data, _EMPTY if metadata is None else metadata, known_digest)
+
+    @cached_property
+    def digest(self) -> str:
+        """Return 32 hexadecimal digits that identify :attr:`data`."""
+        return self.known_digest or digest(self.data, where=f"{self.system} observation")
+
+    def without_data(self) -> Self:
+        """Return the observation with nothing left but its digest."""
+        return attrs.evolve(self, data=_EMPTY, metadata=_EMPTY, known_digest=self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Observation):
+            return NotImplemented
+        return self.system == other.system and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash((self.system, self.digest))

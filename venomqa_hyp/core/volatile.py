@@ -1,0 +1,116 @@
+"""Values that differ each time the same thing is done: clocks and random ids.
+
+A *place* is where such a value stands: the keys that lead to it, with ``*`` for the elements of a
+list and for keys that are no names, and the name of a column at the end where rows are held as
+``{"columns": ..., "rows": ...}``.
+"""
+
+import datetime
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from venomqa_hyp.core.digest import canonical_text
+
+Place = tuple[str, ...]
+
+_ANY = "*"
+_CLOCK_OR_RANDOM = (bytes, uuid.UUID, datetime.datetime, datetime.date, datetime.time)
+#: Other texts and smaller numbers are content: a status, a document, an amount, a count.
+_TOKEN = re.compile(r"[\w.:+/=-]{8,}|\d{4}-\d\d-\d\d \d\d:[\d:.+ -]+")
+_SMALLEST_NUMBER = 1_000_000
+
+
+def volatile_places(first: Mapping[str, Any], second: Mapping[str, Any]) -> frozenset[Place] | None:
+    """Return the places that explain all differences between two runs of the same thing.
+
+    :return: empty where there is no difference; ``None`` where one cannot be explained by clocks
+        and random ids.
+    """
+    places = frozenset(_differing(first, second, ()))
+    if canonical_text(without(first, places)) != canonical_text(without(second, places)):
+        return None
+    return places
+
+
+def without(data: Any, places: frozenset[Place]) -> Any:
+    """Return ``data`` with what stands at ``places`` left out."""
+    return _without(data, places, ()) if places else data
+
+
+def _differing(first: Any, second: Any, at: Place) -> Iterator[Place]:
+    if canonical_text(first) == canonical_text(second):
+        return
+    if _is_table(first) and _is_table(second):
+        yield from _differing_columns(first, second, at)
+    elif isinstance(first, Mapping) and isinstance(second, Mapping):
+        if set(first) == set(second):
+            for key in first:
+                yield from _differing(first[key], second[key], (*at, _name(key)))
+        elif len(first) == len(second) and all(map(_may_vary, {*first} ^ {*second})):
+            yield (*at, _ANY)
+    elif _is_list(first) and _is_list(second) and len(first) == len(second):
+        for one, other in zip(first, second, strict=True):
+            yield from _differing(one, other, (*at, _ANY))
+    elif _may_vary(first) and type(first) is type(second):
+        yield at
+
+
+def _differing_columns(first: Any, second: Any, at: Place) -> Iterator[Place]:
+    if list(first["columns"]) != list(second["columns"]) or not first["rows"]:
+        return
+    if len(first["rows"]) != len(second["rows"]):
+        return
+    one, other = (list(zip(*table["rows"], strict=True)) for table in (first, second))
+    for column, old, new in zip(first["columns"], one, other, strict=True):
+        gone = {canonical_text(item): item for item in old}
+        come = {canonical_text(item): item for item in new}
+        changed = [gone[text] for text in gone.keys() - come.keys()]
+        changed += [come[text] for text in come.keys() - gone.keys()]
+        if changed and all(map(_may_vary, changed)):
+            yield (*at, column)
+
+
+def _without(data: Any, places: frozenset[Place], at: Place) -> Any:
+    if _is_table(data):
+        columns = data["columns"]
+        kept = [index for index, name in enumerate(columns) if (*at, name) not in places]
+        if len(kept) == len(columns):
+            return data
+        rows = sorted(canonical_text(tuple(row[index] for index in kept)) for row in data["rows"])
+        return {**data, "rows": rows}
+    if isinstance(data, Mapping):
+        inner = {key: (*at, _name(key)) for key in data}
+        if (*at, _ANY) in places:
+            return sorted(canonical_text(_without(data[key], places, inner[key])) for key in data)
+        return {
+            key: _without(data[key], places, inner[key]) for key in data if inner[key] not in places
+        }
+    if _is_list(data):
+        if (*at, _ANY) in places:
+            return len(data)
+        return [_without(item, places, (*at, _ANY)) for item in data]
+    return data
+
+
+def _is_table(data: Any) -> bool:
+    return isinstance(data, Mapping) and "columns" in data and "rows" in data
+
+
+def _is_list(data: Any) -> bool:
+    return isinstance(data, Sequence) and not isinstance(data, (str, bytes, bytearray))
+
+
+def _name(key: Any) -> str:
+    return key if isinstance(key, str) and not _may_vary(key) else _ANY
+
+
+def _may_vary(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, (int, float)):
+        return abs(value) >= _SMALLEST_NUMBER
+    if isinstance(value, str):
+        return bool(_TOKEN.fullmatch(value)) and any(letter.isdigit() for letter in value)
+    return isinstance(value, _CLOCK_OR_RANDOM)

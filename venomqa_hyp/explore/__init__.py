@@ -1,0 +1,45 @@
+"""Exploring the graph of states: the execution memo and the path minimiser."""
+
+from venomqa_hyp.explore.failure import (
+    Failure,
+    Origin,
+    failure_of_result,
+    failure_of_verdict,
+)
+from venomqa_hyp.explore.minimiser import Minimiser, Redraw
+from venomqa_hyp.explore.recorder import Recorder
+from venomqa_hyp.explore.rehearsal import (
+    Choices,
+    Draft,
+    Drawn,
+    Given,
+    Picked,
+    Rehearsal,
+    draft,
+    pool_of,
+    rehearse,
+)
+from venomqa_hyp.explore.renames import Renames
+from venomqa_hyp.explore.trail import Trail, context_keys
+
+__all__ = [
+    "Choices",
+    "Draft",
+    "Drawn",
+    "Failure",
+    "Given",
+    "Minimiser",
+    "Origin",
+    "Picked",
+    "Recorder",
+    "Redraw",
+    "Rehearsal",
+    "Renames",
+    "Trail",
+    "context_keys",
+    "draft",
+    "failure_of_result",
+    "failure_of_verdict",
+    "pool_of",
+    "rehearse",
+]

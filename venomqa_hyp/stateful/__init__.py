@@ -1,0 +1,15 @@
+"""Actions and invariants as a Hypothesis state machine on a World that rolls back."""
+
+from venomqa_hyp.stateful.machine import VenomStateMachine, venom_machine
+from venomqa_hyp.stateful.run import DivergenceWarning, Run
+from venomqa_hyp.stateful.saved import FailureFileWarning
+from venomqa_hyp.stateful.scope import watching
+
+__all__ = [
+    "DivergenceWarning",
+    "FailureFileWarning",
+    "Run",
+    "VenomStateMachine",
+    "venom_machine",
+    "watching",
+]

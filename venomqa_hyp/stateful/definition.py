@@ -1,0 +1,193 @@
+"""What a machine is made of, checked as a whole."""
+
+from collections.abc import Callable, Container, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from venomqa_hyp.core import Action, Invariant
+from venomqa_hyp.errors import DefinitionError, InvariantViolated, VenomError, WorldError
+from venomqa_hyp.world import World
+
+WorldSource = World | Callable[[], World]
+
+
+@attrs.frozen(eq=False)
+class Definition:
+    """The parts of one machine.
+
+    :ivar identity: module, calling function and name; tells machines apart in failure files.
+    :ivar world: the World, or a callable that opens one for each run.
+    :ivar rollback: false re-runs every step from a reset World, as plain Hypothesis would.
+    """
+
+    identity: str
+    world: WorldSource
+    actions: Mapping[str, Action]
+    invariants: tuple[Invariant, ...]
+    rollback: bool
+    violations: Mapping[str, type[InvariantViolated]]
+
+    def open_world(self) -> World:
+        """Return the World of a run."""
+        if isinstance(self.world, World):
+            return self.world
+        try:
+            made = self.world()
+        except VenomError:
+            raise
+        except Exception as error:
+            raise WorldError(
+                f"the callable given as world failed: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(made, World):
+            raise DefinitionError(
+                f"the callable given as world returned {made!r:.60} of type "
+                f"{type(made).__name__}, but a run needs a World. Return World(api, systems)."
+            )
+        return made
+
+    @property
+    def owns_world(self) -> bool:
+        """Whether the World is opened for each run, and so closed after it."""
+        return not isinstance(self.world, World)
+
+
+def define(
+    identity: str,
+    world: object,
+    actions: Iterable[Action],
+    invariants: Iterable[Invariant],
+    *,
+    rollback: bool,
+    taken: Container[str],
+) -> Definition:
+    """Check the parts of a machine against each other.
+
+    :param taken: the names that the machine itself uses.
+    :raises DefinitionError: says what cannot work, and what to write instead.
+    """
+    if not isinstance(world, World) and not callable(world):
+        raise DefinitionError(
+            f"world is {world!r:.60} of type {type(world).__name__}, but it must be a World or a "
+            "callable that returns one. Write venom_machine(World(api, systems), actions)."
+        )
+    listed = _listed("actions", actions, Action)
+    if not listed:
+        raise DefinitionError(
+            "there are no actions, so the machine could do nothing. "
+            'Write venom_machine(world, [Action("create_order", create_order)]).'
+        )
+    by_name: dict[str, Action] = {}
+    for action in listed:
+        _check_name_is_free(action, by_name, taken)
+        _check_argument_names(action)
+        by_name[action.name] = action
+    for action in listed:
+        _check_required(action, by_name)
+    listed_invariants = _listed("invariants", invariants, Invariant)
+    _check_unique(listed_invariants)
+    # Hypothesis checks invariants in the order of their methods' names.
+    checked = tuple(sorted(listed_invariants, key=lambda item: check_name(item.name)))
+    return Definition(
+        identity,
+        world,  # a callable's result is checked when it is called
+        MappingProxyType(by_name),
+        checked,
+        bool(rollback),
+        MappingProxyType({item.name: _violation_type(item.name) for item in checked}),
+    )
+
+
+def check_name(invariant: str) -> str:
+    """Return the name of the method that checks an invariant."""
+    return "check_" + "".join(letter if letter.isalnum() else "_" for letter in invariant)
+
+
+def _listed(role: str, items: Any, kind: type) -> tuple[Any, ...]:
+    try:
+        listed = tuple(items)
+    except TypeError:
+        raise DefinitionError(
+            f"{role} is {items!r:.60} of type {type(items).__name__}, but it is a list of "
+            f"{kind.__name__}s. Write [{items!r:.40}]."
+        ) from None
+    for item in listed:
+        if not isinstance(item, kind):
+            raise DefinitionError(
+                f"{role} holds {item!r:.60} of type {type(item).__name__}, but each must be an "
+                f"{kind.__name__}. Write {kind.__name__}(name, function), or decorate the function "
+                f"with @{kind.__name__.lower()}."
+            )
+    return listed
+
+
+def _check_name_is_free(
+    action: Action, by_name: Mapping[str, Action], taken: Container[str]
+) -> None:
+    if action.name in by_name:
+        first, second = by_name[action.name].execute, action.execute
+        raise DefinitionError(
+            f"two actions are named {action.name!r} ({_where(first)} and {_where(second)}), so a "
+            "report could not tell them apart. Give one of them another name: "
+            f'Action("{action.name}_2", ...).'
+        )
+    if action.name in taken or action.name in _INSTANCE_NAMES:
+        raise DefinitionError(
+            f"an action is named {action.name!r}, but Hypothesis's state machine uses that name "
+            f'itself. Give the action another one: Action("do_{action.name}", ...).'
+        )
+
+
+_RULE_NAMES = frozenset({"self", "target", "targets"})
+
+
+def _check_argument_names(action: Action) -> None:
+    for name in sorted(_RULE_NAMES.intersection(action.arguments)):
+        raise DefinitionError(
+            f"action {action.name!r} has an argument named {name!r}, but Hypothesis's rule() uses "
+            f"that name itself. Give the argument another one: {name}_id."
+        )
+
+
+_INSTANCE_NAMES = frozenset(
+    {"bundles", "context", "invariants", "names_counters", "names_list", "names_to_values"}
+    | {"rules", "settings", "venom_definition", "world"}
+)
+
+
+def _check_required(action: Action, by_name: Mapping[str, Action]) -> None:
+    for name in action.required:
+        if name not in by_name:
+            raise DefinitionError(
+                f"action {action.name!r} has the precondition {name!r}, but no action has that "
+                f"name, so it could never run. Known actions: {', '.join(sorted(by_name))}."
+            )
+        if name == action.name:
+            raise DefinitionError(
+                f"action {action.name!r} has itself as a precondition, so it could never run the "
+                "first time. Leave it out."
+            )
+
+
+def _check_unique(invariants: tuple[Invariant, ...]) -> None:
+    seen: set[str] = set()
+    for item in invariants:
+        if item.name in seen:
+            raise DefinitionError(
+                f"two invariants are named {item.name!r}, so a report could not tell them apart. "
+                f'Give one of them another name: Invariant("{item.name}_2", ...).'
+            )
+        seen.add(item.name)
+
+
+def _violation_type(name: str) -> type[InvariantViolated]:
+    """Make an exception type of its own: Hypothesis tells failures apart by type and line."""
+    words = "".join(letter if letter.isalnum() else " " for letter in name).split()
+    camel = "".join(word[:1].upper() + word[1:] for word in words)
+    return type(f"{camel or 'Rule'}Violated", (InvariantViolated,), {"__module__": __name__})
+
+
+def _where(function: Any) -> str:
+    return getattr(function, "__qualname__", None) or repr(function)

@@ -1,0 +1,330 @@
+"""All that is known here of the insides of Hypothesis.
+
+*Runs.* A state machine sees each test case begin and end, but not the run of them.
+:func:`install` wraps ``get_state_machine_test``, through which both ``TestCase`` and
+``run_state_machine_as_test`` go.
+
+*Database.* The key of a machine is a digest of its source, which a generated class does not have;
+:func:`identity` is added to it.
+
+*Steering.* In a machine every step is a span labelled ``STATE_MACHINE_RUN_LABEL``: first the
+boolean "stop?", then one span of the rules strategy whose children are the feature flags, the
+selection of the rule, and one span per argument in the order of their names.
+:class:`VenomProvider` remembers which choices made which argument, and can follow a script. Where
+the structure is not this one, :meth:`VenomProvider.argument_choices` says so and nothing is
+steered.
+
+*Memory.* The engine keeps the choices of the last 10,000 test cases; :func:`install` lets it keep
+fewer.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, cast
+
+import attrs
+import hypothesis.stateful
+from hypothesis import settings as Settings  # noqa: N812  # it is a class
+from hypothesis.control import current_build_context, currently_in_test_context
+from hypothesis.errors import StopTest
+from hypothesis.internal.conjecture import engine
+from hypothesis.internal.conjecture.choice import ChoiceTemplate
+from hypothesis.internal.conjecture.data import ConjectureData
+from hypothesis.internal.conjecture.providers import HypothesisProvider
+from hypothesis.stateful import STATE_MACHINE_RUN_LABEL, RuleBasedStateMachine
+from hypothesis.strategies import SearchStrategy
+
+import _venomqa_hyp_hypothesis
+from venomqa_hyp.explore import Choices, Drawn
+
+#: The attribute in which Hypothesis looks for more to put into the key of a test.
+IDENTITY_ATTRIBUTE = "_hypothesis_internal_add_digest"
+
+CACHED_TEST_CASES = 500
+_CACHE_SIZE = engine.CACHE_SIZE
+
+AdaptSettings = Callable[[Any, Settings], Settings]
+
+
+def identity(parts: Iterable[str]) -> bytes:
+    """Return what tells the machines of different ``parts`` apart in Hypothesis's database."""
+    return hashlib.sha384("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
+
+
+def in_final_replay() -> bool:
+    """Return whether the test case that runs now is the one that will be reported."""
+    return currently_in_test_context() and bool(current_build_context().is_final)
+
+
+def current_provider() -> "VenomProvider | None":
+    """Return the provider of the test case that runs now, where it is ours."""
+    if not currently_in_test_context():
+        return None
+    provider = current_build_context().data.provider
+    return provider if isinstance(provider, VenomProvider) else None
+
+
+def rule_positions(machine: RuleBasedStateMachine) -> Mapping[str, int] | None:
+    """Return rule name -> its number in the selection of rules.
+
+    ``None`` where the machine has other steps than rules, which cannot be scripted.
+    """
+    if machine._initialize_rules_to_run:
+        return None
+    rules = machine._rules_strategy.rules
+    return {item.function.__name__: number for number, item in enumerate(rules)}
+
+
+def redraw(strategy: SearchStrategy[Any], choices: Choices | None) -> Drawn | None:
+    """Draw from a strategy with given choices, or with the simplest ones.
+
+    :return: ``None`` where the strategy does not accept the choices.
+    """
+    prefix = (ChoiceTemplate("simplest", count=None),) if choices is None else choices
+    data = ConjectureData.for_choices(prefix)
+    try:
+        value = data.draw(strategy)
+    except (StopTest, Exception):
+        return None  # whatever a user's strategy raises: these choices are not for it
+    made = tuple(data.choices)
+    return Drawn(value, made) if choices in (None, made) else None
+
+
+@attrs.frozen
+class ScriptedStep:
+    """A step for a test case to take.
+
+    :ivar choices: argument -> the choices its strategy is to make.
+    :ivar picks: argument -> how many newer values there are than the one to pick.
+    """
+
+    action: str
+    choices: Mapping[str, Choices]
+    picks: Mapping[str, int]
+
+
+class VenomProvider(HypothesisProvider):
+    """Hypothesis's own provider, which can follow a script in our state machines."""
+
+    lifetime = "test_case"
+
+    def __init__(self, conjecturedata: ConjectureData | None, /) -> None:
+        super().__init__(conjecturedata)
+        self._depth = 0
+        self._step_depth: int | None = None
+        self._parts_began: list[int] = []
+        self._steps: list[list[Choices]] = []
+        self._in_rules = False
+        self._script: Sequence[ScriptedStep] | None = None
+        self._positions: Mapping[str, int] = {}
+        self._feed: Choices = ()
+        self._feed_start = 0
+        self._pick: int | None = None
+        self._replays = False
+
+    @property
+    def steered(self) -> bool:
+        """Whether this test case follows a script or a replay."""
+        return self._script is not None or self._replays
+
+    def follow(self, script: Sequence[ScriptedStep], positions: Mapping[str, int]) -> None:
+        """Take these steps and then stop.
+
+        :param positions: what :func:`rule_positions` returned.
+        """
+        self._script = script
+        self._positions = positions
+
+    def replay(self, choices: Choices) -> None:
+        """Make these choices."""
+        self._feed, self._replays = choices, True
+
+    def all_choices(self) -> Choices:
+        """Return every choice of the test case so far."""
+        assert self._cd is not None
+        return tuple(self._cd.choices)
+
+    def argument_choices(self, actions: Sequence[Sequence[str]]) -> list[dict[str, Choices]] | None:
+        """Return for each step: argument -> the choices that made it.
+
+        :param actions: for each step, the names of its arguments.
+        :return: ``None`` where the test case does not have the structure described above.
+        """
+        if len(self._steps) != len(actions):
+            return None
+        made = []
+        for parts, names in zip(self._steps, actions, strict=True):
+            if len(parts) != 2 + len(names):
+                return None
+            made.append(dict(zip(sorted(names), parts[2:], strict=True)))
+        return made
+
+    def span_start(self, label: int, /) -> None:
+        super().span_start(label)
+        self._depth += 1
+        if label == STATE_MACHINE_RUN_LABEL and self._step_depth in (None, self._depth):
+            self._step_depth = self._depth
+            self._steps.append([])
+            self._in_rules = True
+        elif self._at(2) and self._in_rules:
+            self._parts_began.append(len(self._nodes()))
+            if self._script is not None:
+                self._begin_part(len(self._steps[-1]))
+
+    def span_end(self, discard: bool, /) -> None:
+        super().span_end(discard)
+        if self._at(2) and self._in_rules:
+            nodes = self._nodes()[self._parts_began.pop() :]
+            self._steps[-1].append(tuple(node.value for node in nodes))
+            if self._script is not None:
+                self._feed, self._pick = (), None
+        elif self._at(1):
+            self._in_rules = False  # what the action itself draws is not an argument
+        self._depth -= 1
+
+    def draw_boolean(self, p: float = 0.5) -> bool:
+        scripted = self._next(bool)
+        if scripted is None and self._script is not None:
+            if self._at(0):
+                return self._current() is None
+            if self._in_rules and len(self._steps[-1]) < 2:
+                return False
+        return super().draw_boolean(p) if scripted is None else scripted
+
+    def draw_integer(
+        self,
+        min_value: int | None = None,
+        max_value: int | None = None,
+        *,
+        weights: dict[int, float] | None = None,
+        shrink_towards: int = 0,
+    ) -> int:
+        scripted: int | None = self._next(int)
+        if scripted is None and self._script is not None and self._in_rules:
+            scripted = self._scripted_integer(max_value, shrink_towards)
+        if scripted is not None and _within(scripted, min_value, max_value):
+            return scripted
+        feed, self._feed = self._feed, ()  # weights draw again from inside
+        drawn = super().draw_integer(
+            min_value, max_value, weights=weights, shrink_towards=shrink_towards
+        )
+        self._feed = feed
+        return drawn
+
+    def draw_float(self, **constraints: Any) -> float:
+        scripted = self._next(float)
+        return super().draw_float(**constraints) if scripted is None else scripted
+
+    def draw_string(self, *arguments: Any, **constraints: Any) -> str:
+        scripted = self._next(str)
+        return super().draw_string(*arguments, **constraints) if scripted is None else scripted
+
+    def draw_bytes(self, *arguments: Any, **constraints: Any) -> bytes:
+        scripted = self._next(bytes)
+        return super().draw_bytes(*arguments, **constraints) if scripted is None else scripted
+
+    def _scripted_integer(self, max_value: int | None, shrink_towards: int) -> int | None:
+        step, part = self._current(), len(self._steps[-1])
+        if step is None:
+            return None
+        if part == 0:
+            return 0  # the share of disabled rules
+        if part == 1:
+            return self._positions[step.action]
+        if self._pick is None or max_value is None:
+            return None
+        # Older versions number the values of a Bundle from the oldest, and shrink to the newest.
+        return max_value - self._pick if shrink_towards else self._pick
+
+    def _begin_part(self, part: int) -> None:
+        step = self._current()
+        if step is None or part < 2:
+            return
+        names = sorted({*step.choices, *step.picks})
+        name = names[part - 2] if part - 2 < len(names) else ""
+        self._pick = step.picks.get(name)
+        self._feed, self._feed_start = step.choices.get(name, ()), len(self._nodes())
+
+    def _current(self) -> ScriptedStep | None:
+        if self._script is None or not 0 < len(self._steps) <= len(self._script):
+            return None
+        return self._script[len(self._steps) - 1]
+
+    def _next(self, kind: type) -> Any:
+        # Counted by what was drawn: for forced choices nobody asks the provider.
+        at = len(self._nodes()) - self._feed_start
+        if at < len(self._feed) and type(self._feed[at]) is kind:
+            return self._feed[at]
+        return None
+
+    def _at(self, below: int) -> bool:
+        return self._step_depth is not None and self._depth == self._step_depth + below
+
+    def _nodes(self) -> Sequence[Any]:
+        assert self._cd is not None
+        return self._cd.nodes
+
+
+def _within(value: int, low: int | None, high: int | None) -> bool:
+    return (low is None or low <= value) and (high is None or value <= high)
+
+
+@contextmanager
+def _small_cache(wanted: bool) -> Iterator[None]:
+    """Let Hypothesis remember fewer test cases: here a step that is known costs nothing.
+
+    Its own number takes 160 MB for 2,000 test cases of 50 steps.
+    """
+    engine.CACHE_SIZE = CACHED_TEST_CASES if wanted else _CACHE_SIZE
+    try:
+        yield
+    finally:
+        engine.CACHE_SIZE = _CACHE_SIZE
+
+
+def install(
+    is_ours: Callable[[Any], bool],
+    adapt: AdaptSettings,
+    scope: Callable[[Any, Settings | None], AbstractContextManager[None]],
+    starts_over: Callable[[Any], bool],
+) -> None:
+    """Give every state machine test a scope for runs, and ours the settings they need.
+
+    :param adapt: ``(machine, settings) -> settings``.
+    :param starts_over: ``(machine) -> whether to begin anew``, asked when the test cases end with
+        an error.
+    :param scope: called with machine and settings; entered before the first test case and left
+        after the last.
+    """
+    _venomqa_hyp_hypothesis.register()  # entry points may be switched off
+    original = hypothesis.stateful.get_state_machine_test
+
+    @functools.wraps(original)
+    def get_state_machine_test(
+        state_machine_factory: Any, *, settings: Settings | None = None, **options: Any
+    ) -> Callable[[], None]:
+        ours = is_ours(state_machine_factory)
+        if ours:
+            given = state_machine_factory.TestCase.settings if settings is None else settings
+            if isinstance(given, Settings):
+                settings = adapt(state_machine_factory, given)
+        test = cast(
+            Callable[[], None], original(state_machine_factory, settings=settings, **options)
+        )
+
+        @functools.wraps(test)
+        def scoped() -> None:
+            __tracebackhide__ = True
+            with scope(state_machine_factory, settings), _small_cache(ours):
+                try:
+                    return test()
+                except BaseException:
+                    if not starts_over(state_machine_factory):
+                        raise
+                return test()
+
+        return scoped
+
+    hypothesis.stateful.get_state_machine_test = get_state_machine_test

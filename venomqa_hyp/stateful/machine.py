@@ -1,0 +1,366 @@
+"""Turn actions and invariants into a Hypothesis state machine."""
+
+import functools
+import inspect
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, Phase, reject
+from hypothesis import settings as Settings  # noqa: N812  # it is a class
+from hypothesis import strategies as st
+from hypothesis.database import InMemoryExampleDatabase
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from venomqa_hyp.core import Action, ExplorationResult, FromContext, Invariant, Step, snapshot
+from venomqa_hyp.errors import DefinitionError, WorldError
+from venomqa_hyp.explore import Trail, context_keys
+from venomqa_hyp.stateful import internals
+from venomqa_hyp.stateful.definition import Definition, WorldSource, check_name, define
+from venomqa_hyp.stateful.failure_files import FailureFolder
+from venomqa_hyp.stateful.run import Run, Walk
+from venomqa_hyp.stateful.saved import replay_saved, save_failures
+from venomqa_hyp.stateful.scope import StopRun, end_run, find_run, run_scope
+from venomqa_hyp.stateful.walk import LiveWalk
+from venomqa_hyp.world import Context, World
+
+BACKEND = "venomqa"
+_Asked = TypeVar("_Asked")
+_Answer = TypeVar("_Answer")
+
+
+def venom_machine(
+    world: WorldSource,
+    actions: Iterable[Action],
+    invariants: Iterable[Invariant] = (),
+    *,
+    name: str = "VenomMachine",
+    rollback: bool = True,
+) -> type["VenomStateMachine"]:
+    """Return a Hypothesis state machine that runs on a World which rolls back.
+
+    Use its ``TestCase`` as a test, subclass it to add rules, or give it to
+    ``run_state_machine_as_test``, as any other ``RuleBasedStateMachine``.
+
+    :param world: a World, or a callable that returns one: each run then opens its own and closes
+        it, and opens a fresh one to confirm a failure, and for the final example.
+    :param actions: they become rules of the same names.
+    :param invariants: they become invariants, each with an exception type of its own.
+    :param name: the name of the class. With the module, the calling function and the actions it
+        identifies the machine in Hypothesis's database.
+    :param rollback: false re-runs every step from a reset World, as plain Hypothesis would.
+    :raises DefinitionError: says which part cannot work, and what to write instead.
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise DefinitionError(
+            f"the machine is named {name!r}, but the name becomes a class name and so must be a "
+            'Python identifier. Write venom_machine(..., name="Orders").'
+        )
+    caller = sys._getframe(1)
+    module = caller.f_globals.get("__name__", __name__)
+    where = [module, caller.f_code.co_qualname, name]
+    definition = define(
+        ".".join(part for part in where if part != "<module>"),
+        world,
+        actions,
+        invariants,
+        rollback=rollback,
+        taken=frozenset(dir(VenomStateMachine)),
+    )
+    named = [f"{item.name}({','.join(item.arguments)})" for item in definition.actions.values()]
+    members: dict[str, Any] = {
+        "__module__": module,
+        "__qualname__": name,
+        "__doc__": f"{len(definition.actions)} actions, {len(definition.invariants)} invariants.",
+        "venom_definition": definition,
+        internals.IDENTITY_ATTRIBUTE: internals.identity([*where, *named]),
+    }
+    members |= {item.name: _as_rule(item) for item in definition.actions.values()}
+    for item in definition.invariants:
+        check = _as_invariant(item)
+        while check.__name__ in members or hasattr(VenomStateMachine, check.__name__):
+            check.__name__ += "_"
+        members[check.__name__] = invariant()(check)
+    return type(name, (VenomStateMachine,), members)
+
+
+def _ends_run(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let errors of the World or of the definition end the run: they are no findings."""
+
+    @functools.wraps(method)
+    def guarded(self: "VenomStateMachine", *arguments: Any, **keywords: Any) -> Any:
+        __tracebackhide__ = True
+        try:
+            return method(self, *arguments, **keywords)
+        except (WorldError, DefinitionError) as error:
+            if steps := self._venom_path():
+                error.add_note(f"The steps up to here: {', '.join(map(str, steps))}")
+            if self._venom_run_is_own:
+                raise
+            self._venom_run.stopped = self._venom_run.stopped or error
+            raise StopRun from error
+
+    return guarded
+
+
+class VenomStateMachine(RuleBasedStateMachine):
+    """The base of generated machines, to which :func:`venom_machine` adds rules and invariants.
+
+    :cvar last_run: the record of the last run that ended; ``None`` before.
+    """
+
+    venom_definition: Definition
+    last_run: ExplorationResult | None = None
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.TestCase.settings = _default_settings(cls.venom_definition)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._venom_run, self._venom_run_is_own = find_run(type(self), self.venom_definition)
+        if self._venom_run_is_own:
+            weakref.finalize(self, self._venom_run.close)
+        self._venom_final = internals.in_final_replay()
+        self._venom_provider = internals.current_provider()
+        self._venom_walked: Walk | None = None
+        self._venom_trail = Trail(self.venom_definition.actions.values())
+        if self._venom_provider is not None:
+            self._venom_steer(self._venom_provider)
+
+    @property
+    @_ends_run
+    def world(self) -> World:
+        """The World in the present state; rules and invariants of your own may use it."""
+        return self._venom_walk().world
+
+    @property
+    def context(self) -> Context:
+        """The context of the present path."""
+        world: World = self.world
+        return world.context
+
+    def teardown(self) -> None:
+        """End the test case; the World stays open until the run ends."""
+        super().teardown()
+        if self._venom_run_is_own:
+            end_run(type(self), self._venom_run)
+
+    def _venom_steer(self, provider: internals.VenomProvider) -> None:
+        """Begin a generated test case: by now Hypothesis has replayed what its database holds."""
+        run = self._venom_run
+        if run.reduction.remembered:
+            run.stopped = run.reduction.remembered[0]
+            raise StopRun
+        run.reduction.steer(provider, internals.rule_positions(self))
+
+    def _venom_walk(self) -> Walk:
+        if self._venom_walked is None:
+            self._venom_walked = self._venom_run.walk(
+                final=self._venom_final, exploring=self._venom_provider is not None
+            )
+        return self._venom_walked
+
+    def _venom_path(self) -> list[Step]:
+        return [] if self._venom_walked is None else self._venom_walked.path
+
+    @_ends_run
+    def _venom_step(self, action: Action, arguments: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
+        result = self._venom_told(self._venom_walk().step, Step(action.name, arguments))
+        self._venom_trail.note(action, result)
+        if action.target is None:
+            return None
+        return _copied(result.value) if result.success else multiple()
+
+    @_ends_run
+    def _venom_check(self, item: Invariant) -> None:
+        __tracebackhide__ = True
+        self._venom_told(self._venom_walk().check, item)
+
+    def _venom_told(self, ask: Callable[[_Asked], _Answer], asked: _Asked) -> _Answer:
+        """Ask the walk, and tell Hypothesis of a failure now or later."""
+        __tracebackhide__ = True
+        try:
+            return ask(asked)
+        except BaseException as error:
+            if self._venom_run.last_failure is None:
+                raise
+            found = error
+        # Outside of the handler: what is raised meanwhile is not to have ``found`` for a context.
+        self._venom_postpone(found)
+        raise found
+
+    def _venom_postpone(self, error: BaseException) -> None:
+        """Reject the test case if its failure is told of later."""
+        run, failure, path = self._venom_run, self._venom_run.last_failure, self._venom_path()
+        assert failure is not None
+        run.last_failure = None
+        live = self._venom_final or isinstance(self._venom_walk(), LiveWalk)
+        if not live and run.reduction.postpone(failure, error, path, self._venom_provider, run):
+            reject()
+        run.report(failure, path, error, final=self._venom_final or self._venom_run_is_own)
+
+    @_ends_run
+    def _venom_enabled(self, action: Action) -> bool:
+        if not self._venom_trail.permits(action):
+            return False
+        if not action.guards and not context_keys(action):
+            return True
+        return self._venom_trail.enables(action, self._venom_walk().context)
+
+    @_ends_run
+    def _venom_values_under(self, key: str) -> list[Any]:
+        return self._venom_walk().context.values_under(key)
+
+    def _venom_stuck(self) -> bool:
+        return not any(
+            self._venom_enabled(action) and all(self.bundle(name) for name in _bundle_names(action))
+            for action in self.venom_definition.actions.values()
+        )
+
+    @precondition(_venom_stuck)
+    @rule()
+    def no_action_enabled(self) -> None:
+        """Do nothing, where no action can run: Hypothesis wants a rule for every step."""
+
+
+@st.composite
+def _drawn_from_context(draw: st.DrawFn, key: str) -> Any:
+    values = draw(st.runner())._venom_values_under(key)
+    # Shrinks towards the newest value, as Bundles do: what made the older ones can then go.
+    return snapshot(values[-1 - draw(st.integers(0, len(values) - 1))])
+
+
+def _as_rule(action: Action) -> Callable[..., Any]:
+    def execute(self: VenomStateMachine, **arguments: Any) -> Any:
+        __tracebackhide__ = True
+        return self._venom_step(action, arguments)
+
+    execute.__name__ = action.name
+    execute.__qualname__ = action.name
+    execute.__doc__ = action.description
+    execute.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+            *(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in action.arguments),
+        ]
+    )
+    strategies: dict[str, Any] = {
+        name: _drawn_from_context(given.key) if isinstance(given, FromContext) else given
+        for name, given in action.arguments.items()
+    }
+    if action.target is not None:
+        strategies["target"] = action.target
+    decorate: Callable[..., Callable[..., Any]] = rule(**strategies)
+    made = decorate(execute)
+    if action.max_calls is None and not action.preconditions and not context_keys(action):
+        return made
+
+    def enabled(self: VenomStateMachine) -> bool:
+        return bool(self._venom_enabled(action))
+
+    return precondition(enabled)(made)
+
+
+def _as_invariant(item: Invariant) -> Callable[..., Any]:
+    def check(self: VenomStateMachine) -> None:
+        __tracebackhide__ = True
+        self._venom_check(item)
+
+    check.__name__ = check_name(item.name)
+    check.__doc__ = item.description
+    return check
+
+
+def _bundle_names(action: Action) -> list[str]:
+    return [item.name for item in action.arguments.values() if isinstance(item, Bundle)]
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, MultipleResults):
+        return multiple(*map(_copied, value.values))
+    try:
+        return snapshot(value)
+    except Exception:
+        return value  # what cannot be copied is shared, as plain Hypothesis shares everything
+
+
+def _default_settings(definition: Definition) -> Settings:
+    given = Settings(deadline=None, suppress_health_check=list(HealthCheck))
+    if not definition.rollback:
+        return given
+    return _without_explaining(Settings(given, backend=BACKEND))
+
+
+def _adapt_settings(machine: type[VenomStateMachine], given: Settings) -> Settings:
+    if not machine.venom_definition.rollback:
+        return given
+    backend = BACKEND if given.backend == Settings().backend else given.backend
+    # A step is slow the first time and free when it is recalled: a deadline would call that flaky.
+    return _without_explaining(Settings(given, backend=backend, deadline=None))
+
+
+def _without_explaining(given: Settings) -> Settings:
+    """Explaining names lines that only failing test cases ran: ours, as the API is elsewhere."""
+    phases = [phase for phase in given.phases if phase is not Phase.explain]
+    return Settings(given, phases=phases)
+
+
+@contextmanager
+def _scope(machine: Any, given: Settings | None) -> Iterator[None]:
+    __tracebackhide__ = True
+    with run_scope(shrinks=given is None or Phase.shrink in given.phases):
+        if not _is_ours(machine) or not machine.venom_definition.rollback:
+            yield
+            return
+        run, _ = find_run(machine, machine.venom_definition)
+        folder = FailureFolder() if _is_kept(given) else None
+        if folder is not None:
+            replay_saved(run, folder)
+        try:
+            yield
+        finally:
+            if folder is not None:
+                _save(run, folder, sys.exception())
+
+
+def _starts_over(machine: Any) -> bool:
+    return _is_ours(machine) and find_run(machine, machine.venom_definition)[0].starts_over()
+
+
+def _is_kept(given: Settings | None) -> bool:
+    """Return whether Hypothesis keeps failures: who does not want that wants no files either."""
+    database = None if given is None else given.database
+    return database is not None and not isinstance(database, InMemoryExampleDatabase)
+
+
+def _save(run: Run, folder: FailureFolder, first: BaseException | None) -> None:
+    try:
+        save_failures(run, folder)
+    except Warning as warning:  # where warnings are errors; the finding goes first
+        if first is None:
+            raise
+        first.add_note(str(warning))
+
+
+def _is_ours(machine: Any) -> bool:
+    return isinstance(machine, type) and issubclass(machine, VenomStateMachine)
+
+
+internals.install(
+    _is_ours,
+    _adapt_settings,
+    _scope,
+    _starts_over,
+)

@@ -1,0 +1,200 @@
+"""When a failure is told to Hypothesis: not before it is as short as it gets.
+
+The first test case that fails with our backend is made short in the World and then rejected; the
+next one follows the short path, and Hypothesis hears of the failure for the first time. While it
+shrinks, test cases that cannot lead to anything shorter are rejected before they execute a step.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import attrs
+
+from venomqa_hyp.core import Step
+from venomqa_hyp.errors import DivergenceError
+from venomqa_hyp.explore import (
+    Choices,
+    Drawn,
+    Failure,
+    Minimiser,
+    Origin,
+    Recorder,
+    Redraw,
+    Rehearsal,
+    draft,
+    rehearse,
+)
+from venomqa_hyp.stateful.internals import ScriptedStep, VenomProvider, redraw
+from venomqa_hyp.world import Chain
+
+#: Executions for looking for further bugs once one was found, and for Hypothesis's own shrinking.
+FURTHER_SEARCH = 500
+FURTHER_SHRINKING = 60
+
+
+class Host(Protocol):
+    """The run, as far as failures are concerned."""
+
+    @property
+    def recorder(self) -> Recorder: ...
+
+    def confirms(self, failure: Failure, found: Rehearsal) -> bool: ...
+
+    def diverge(self, difference: str) -> None: ...
+
+
+@attrs.frozen(eq=False)
+class _Postponed:
+    """A failure that Hypothesis has not been told of yet."""
+
+    script: tuple[ScriptedStep, ...]
+    original: Choices
+    error: BaseException
+
+
+class Reduction:
+    """The failures of one run, and what may still be executed for them.
+
+    :param shrinks: whether the settings ask for shrinking at all.
+    """
+
+    def __init__(self, *, shrinks: bool) -> None:
+        self._shrinks = shrinks
+        self._lengths: dict[Origin, int] = {}
+        self._minimised = False
+        self._generated = False
+        self._postponed: dict[Origin, _Postponed] = {}
+        self._remembered: dict[Origin, BaseException] = {}
+        self._to_follow: deque[Origin] = deque()
+        self._to_replay: deque[Origin] = deque()
+        self._refused: set[Chain] = set()
+        self._searching = FURTHER_SEARCH
+        self._shrinking = FURTHER_SHRINKING
+
+    @property
+    def unreported(self) -> list[BaseException]:
+        """The failures that were found, but not met again by a test case."""
+        return [item.error for item in self._postponed.values()] + self.remembered
+
+    @property
+    def remembered(self) -> list[BaseException]:
+        """The failures of earlier runs that still show, and that Hypothesis did not replay."""
+        return list(self._remembered.values())
+
+    def remember(self, failure: Failure, error: BaseException) -> None:
+        """Take over a failure of an earlier run that still shows."""
+        self._remembered[failure.origin] = error
+
+    def steer(self, provider: VenomProvider, positions: Mapping[str, int] | None) -> None:
+        """Let a test case meet a postponed failure, if there is one."""
+        self._generated = True
+        if positions is not None and self._to_follow:
+            origin = self._to_follow.popleft()
+            # Should the short path not fail, the next test case repeats the one that did.
+            self._to_replay.append(origin)
+            provider.follow(self._postponed[origin].script, positions)
+            return
+        while self._to_replay:
+            postponed = self._postponed.get(self._to_replay.popleft())
+            if postponed is not None:
+                provider.replay(postponed.original)
+                return
+
+    def postpone(
+        self,
+        failure: Failure,
+        error: BaseException,
+        path: Sequence[Step],
+        provider: VenomProvider | None,
+        run: Host,
+    ) -> bool:
+        """Return whether to reject the failing test case.
+
+        A shorter one will follow, or the failure is none: it does not show in a fresh World.
+        """
+        self._remembered.pop(failure.origin, None)
+        known = self._postponed.pop(failure.origin, None) or failure.origin in self._lengths
+        steered = provider is not None and provider.steered
+        if self._shrinks and provider is not None and not known and not steered:
+            found = self._minimise(failure, path, provider, run)
+            if found is not None and not run.confirms(failure, found):
+                return True
+            if found is not None:
+                original = provider.all_choices()
+                steps = "\n".join(f"  {item.step}" for item in found.steps)
+                error.add_note(f"Shortest path found:\n{steps}")
+                self._postponed[failure.origin] = _Postponed(_script(found), original, error)
+                self._to_follow.append(failure.origin)
+                self._lengths[failure.origin] = len(found.steps)
+                return True
+        length = self._lengths.get(failure.origin, len(path))
+        self._lengths[failure.origin] = min(length, len(path))
+        return False
+
+    def permits(self, chain: Chain, depth: int, is_new: bool, exploring: bool) -> bool:
+        """Return whether a test case may take a step.
+
+        :param chain: the path with that step.
+        :param depth: its length.
+        :param is_new: whether nobody executed the step before.
+        :param exploring: whether the test case is generated, not one of shrinking.
+        """
+        if chain in self._refused:
+            return False  # Hypothesis calls it flaky when the same choices end differently
+        if not self._lengths or not is_new:
+            return True
+        if exploring:
+            self._searching -= 1
+            return self._searching >= 0
+        if not self._generated:
+            # Hypothesis may still be replaying its database, and would drop what is rejected.
+            self._searching -= 1
+            if self._searching >= 0:
+                return True
+        self._shrinking -= self._minimised
+        if depth <= max(self._lengths.values()) and self._shrinking >= 0:
+            return True
+        self._refused.add(chain)
+        return False
+
+    def _minimise(
+        self, failure: Failure, path: Sequence[Step], provider: VenomProvider, run: Host
+    ) -> Rehearsal | None:
+        recorder = run.recorder
+        choices = provider.argument_choices([list(step.arguments) for step in path])
+        if choices is None:
+            return None
+        try:
+            drafts = draft(recorder, path, choices)
+            found = None if drafts is None else rehearse(recorder, drafts)
+            if found is None or found.failure is None or found.failure.origin != failure.origin:
+                return None
+            best = Minimiser(recorder, _redraw_for(recorder)).minimise(found)
+        except DivergenceError as error:
+            run.diverge(str(error))
+            return None
+        self._minimised = True
+        return best
+
+
+def _redraw_for(recorder: Recorder) -> Redraw:
+    def redrawn(action: str, argument: str, choices: Choices | None) -> Drawn | None:
+        return redraw(recorder.actions[action].arguments[argument], choices)
+
+    return redrawn
+
+
+def _script(found: Rehearsal) -> tuple[ScriptedStep, ...]:
+    return tuple(
+        ScriptedStep(
+            item.step.action,
+            {
+                name: given.choices
+                for name, given in item.draft.given.items()
+                if isinstance(given, Drawn)
+            },
+            item.picks,
+        )
+        for item in found.steps
+    )

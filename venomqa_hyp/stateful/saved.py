@@ -1,0 +1,128 @@
+"""Failures of earlier runs: replayed first, by action name and arguments, and saved at the end.
+
+Hypothesis's own database keeps choices, which mean something else once an action is added.
+"""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from venomqa_hyp.core import Step
+from venomqa_hyp.core.encoding import Unsaved
+from venomqa_hyp.errors import DivergenceError, VenomError
+from venomqa_hyp.explore import Draft, Drawn, Given, Picked, Recorder, draft, pool_of, rehearse
+from venomqa_hyp.stateful.failure_files import FailureFolder, SavedFailure, SavedStep
+from venomqa_hyp.stateful.run import Run
+from venomqa_hyp.stateful.walk import LiveWalk
+
+
+class FailureFileWarning(UserWarning):
+    """A failure file could not be used, or not be written."""
+
+
+def replay_saved(run: Run, folder: FailureFolder) -> None:
+    """Execute the saved failures of a machine, and let the run tell of those that still fail.
+
+    A failure that does not show any more is reported as fixed, and its file removed. A file that
+    does not fit any more is left alone, with a warning that says why.
+    """
+    __tracebackhide__ = True
+    loaded = folder.load(run.definition.identity)
+    for unreadable in loaded.unreadable:
+        _warn(str(unreadable))
+    for path, failure in loaded.failures:
+        try:
+            fails = _fails(run, path, failure)
+        except _MisfitError as misfit:
+            _warn(f"{path} does not fit any more: {misfit}")
+            continue
+        if not fails:
+            folder.remove(path)
+            print(f"Fixed: {failure.name} does not fail any more; {path} is removed.")
+
+
+def save_failures(run: Run, folder: FailureFolder) -> None:
+    """Write the failures that were told of in a run."""
+    for violation in run.told:
+        failure = SavedFailure(
+            machine=run.definition.identity,
+            name=violation.name,
+            severity=violation.severity.value,
+            message=violation.message,
+            steps=_saved_steps(run.recorder, violation.reproduction_path),
+        )
+        try:
+            folder.save(failure)
+        except (VenomError, OSError) as error:
+            warnings.warn(
+                f"{violation.name} is not saved: {error}", FailureFileWarning, stacklevel=2
+            )
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, FailureFileWarning, stacklevel=3)
+
+
+def _fails(run: Run, path: Path, saved: SavedFailure) -> bool:
+    """Execute a saved failure, and hand it to the run if it still shows."""
+    __tracebackhide__ = True
+    drafts = [_draft(run.recorder, number, step) for number, step in enumerate(saved.steps)]
+    try:
+        rehearsal = rehearse(run.recorder, drafts)
+    except DivergenceError as error:
+        raise _MisfitError(f"its steps do not repeat: {error}") from None
+    if rehearsal.failure is None:
+        if left_out := len(drafts) - len(rehearsal.steps):
+            raise _MisfitError(f"{left_out} of its {len(drafts)} steps cannot run any more")
+        return False
+    walk = LiveWalk(run)
+    try:
+        walk.retrace([item.step for item in rehearsal.steps], [])
+        for invariant in run.definition.invariants:
+            walk.check(invariant)
+    except BaseException as error:
+        failure, run.last_failure = run.last_failure, None
+        if failure is None:
+            raise
+        told = "\n".join(f"  {step}" for step in walk.path)
+        error.add_note(f"Replayed from {path}:\n{told}")
+        run.report(failure, walk.path, error, final=True)
+        run.reduction.remember(failure, error)
+        return True
+    raise _MisfitError(f"{saved.name} failed, but not when the same steps were executed again")
+
+
+class _MisfitError(Exception):
+    """Says why a saved step cannot be executed."""
+
+
+def _draft(recorder: Recorder, number: int, saved: SavedStep) -> Draft:
+    action = recorder.actions.get(saved.action)
+    if action is None:
+        raise _MisfitError(f"there is no action {saved.action!r}")
+    given: dict[str, Given] = {}
+    for name, strategy in action.arguments.items():
+        pool = pool_of(strategy)
+        if pool is not None and name in saved.picks:
+            given[name] = Picked(pool, saved.picks[name])
+        elif name in saved.arguments and not isinstance(saved.arguments[name], Unsaved):
+            given[name] = Drawn(saved.arguments[name], ())
+        else:
+            raise _MisfitError(f"it has no value for {name!r} of {saved.action!r}")
+    return Draft(number, action, given)
+
+
+def _saved_steps(recorder: Recorder, path: tuple[Step, ...]) -> tuple[SavedStep, ...]:
+    picks: list[Mapping[str, int]] = [{} for _ in path]
+    try:
+        drafts = draft(recorder, path, [{} for _ in path])
+        if drafts is not None:
+            picks = [item.picks for item in rehearse(recorder, drafts).steps]
+    except VenomError:
+        pass  # without picks, the values themselves are used
+    if len(picks) != len(path):
+        picks = [{} for _ in path]
+    return tuple(
+        SavedStep(step.action, dict(step.arguments), {}, dict(picked))
+        for step, picked in zip(path, picks, strict=True)
+    )

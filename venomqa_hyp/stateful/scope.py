@@ -1,0 +1,90 @@
+"""When runs begin and end: a scope holds the runs of the machines used within it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from venomqa_hyp.errors import VenomError
+from venomqa_hyp.stateful.definition import Definition
+from venomqa_hyp.stateful.run import OnStep, Run
+
+_runs: ContextVar[dict[type, Run] | None] = ContextVar("venomqa_runs", default=None)
+_shrinks: ContextVar[bool] = ContextVar("venomqa_shrinks", default=True)
+_on_step: ContextVar[OnStep | None] = ContextVar("venomqa_on_step", default=None)
+
+
+class StopRun(BaseException):
+    """Ends all test cases: Hypothesis would take an ``Exception`` for a finding.
+
+    What ended them is kept in :attr:`Run.stopped`.
+    """
+
+
+@contextmanager
+def watching(on_step: OnStep) -> Iterator[None]:
+    """Call ``on_step`` with the run after each execution, in all runs begun within."""
+    token = _on_step.set(on_step)
+    try:
+        yield
+    finally:
+        _on_step.reset(token)
+
+
+@contextmanager
+def run_scope(*, shrinks: bool = True) -> Iterator[None]:
+    """Keep one run per machine within, and end them all on leaving.
+
+    :param shrinks: whether failures are to be made short.
+    """
+    __tracebackhide__ = True
+    token, shrinks_token = _runs.set({}), _shrinks.set(shrinks)
+    try:
+        yield
+    finally:
+        runs = _runs.get() or {}
+        _runs.reset(token)
+        _shrinks.reset(shrinks_token)
+        with ExitStack() as ending:
+            for machine, run in runs.items():
+                ending.callback(end_run, machine, run)
+        for run in runs.values():
+            if run.stopped is not None:
+                # Whatever is on its way instead is what Hypothesis made of it.
+                raise run.stopped from run.stopped.__cause__
+
+
+def find_run(machine: type, definition: Definition) -> tuple[Run, bool]:
+    """Return the run of a machine, and whether it belongs to the machine's instance alone."""
+    runs = _runs.get()
+    if runs is None:
+        return Run(definition, on_step=_on_step.get()), True
+    if machine not in runs:
+        runs[machine] = Run(definition, shrinks=_shrinks.get(), on_step=_on_step.get())
+        runs[machine].can_start_over = True
+    return runs[machine], False
+
+
+def end_run(machine: Any, run: Run) -> None:
+    """End a run; a failure to do so never hides the error that is on its way."""
+    __tracebackhide__ = True
+    first = run.stopped or sys.exception()
+    try:
+        summary = run.close()
+        if summary is not None:
+            machine.last_run = summary
+        run.warn()
+    except (VenomError, Warning) as error:
+        if first is None:
+            raise
+        first.add_note(f"While ending the run: {error}")
+    left = run.reduction.unreported
+    if first is not None:
+        for found in left:
+            if found is not first:
+                first.add_note(f"Found as well, and not met again before the run ended: {found!r}")
+    elif len(left) == 1:
+        raise left[0]
+    elif left:
+        raise BaseExceptionGroup("failures not met again before the run ended", left)
