@@ -16,24 +16,32 @@ from venomqa_hyp.core import (
     from_context,
     invariant,
 )
+from venomqa_hyp.explore import BFS, DFS, MCTS, CoverageGuided, Novelty, Random, Weighted
 from venomqa_hyp.stateful import venom_machine
 from venomqa_hyp.world import Checkpoint, Context, Rollbackable, World
 
 __all__ = [
     "Action",
     "ActionResult",
+    "BFS",
     "Checkpoint",
     "Context",
+    "CoverageGuided",
+    "DFS",
     "ExplorationResult",
     "Graph",
     "Invariant",
+    "MCTS",
+    "Novelty",
     "Observation",
+    "Random",
     "Rollbackable",
     "Severity",
     "State",
     "Step",
     "Transition",
     "Violation",
+    "Weighted",
     "World",
     "action",
     "from_context",

@@ -22,6 +22,7 @@ class ExplorationResult:
     :ivar executed_before_failure: how many of the executions came before the first failure was
         seen; ``None`` where there was none.
     :ivar divergence: what the World did not repeat, where the run went on without its record.
+    :ivar exhausted: how much was explored, where the exploration had nothing left to execute.
     :ivar volatile: the places (system, table, column) whose values are made anew each time, and
         were left out when states were compared.
     """
@@ -36,6 +37,7 @@ class ExplorationResult:
     test_cases: int = 0
     executed_before_failure: int | None = None
     divergence: str | None = None
+    exhausted: str | None = None
     volatile: tuple[str, ...] = ()
 
     @property

@@ -22,6 +22,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from random import Random
 from typing import Any, cast
 
 import attrs
@@ -92,6 +93,22 @@ def redraw(strategy: SearchStrategy[Any], choices: Choices | None) -> Drawn | No
     return Drawn(value, made) if choices in (None, made) else None
 
 
+def draw(strategy: SearchStrategy[Any], random: Random | None) -> Drawn | None:
+    """Draw from a strategy as Hypothesis does; the simplest value without ``random``.
+
+    :return: ``None`` where the strategy cannot be drawn from outside of a test case, or rejected
+        what it drew.
+    """
+    if random is None:
+        return redraw(strategy, None)
+    data = ConjectureData(random=random, provider=HypothesisProvider)
+    try:
+        value = data.draw(strategy)
+    except (StopTest, Exception):
+        return None
+    return Drawn(value, tuple(data.choices))
+
+
 @attrs.frozen
 class ScriptedStep:
     """A step for a test case to take.
@@ -118,6 +135,7 @@ class VenomProvider(HypothesisProvider):
         self._steps: list[list[Choices]] = []
         self._in_rules = False
         self._script: Sequence[ScriptedStep] | None = None
+        self._goes_on = False
         self._positions: Mapping[str, int] = {}
         self._feed: Choices = ()
         self._feed_start = 0
@@ -126,16 +144,29 @@ class VenomProvider(HypothesisProvider):
 
     @property
     def steered(self) -> bool:
-        """Whether this test case follows a script or a replay."""
-        return self._script is not None or self._replays
+        """Whether this test case is bound to a script or a replay."""
+        return (self._script is not None and not self._goes_on) or self._replays
 
-    def follow(self, script: Sequence[ScriptedStep], positions: Mapping[str, int]) -> None:
+    def follow(
+        self,
+        script: Sequence[ScriptedStep],
+        positions: Mapping[str, int],
+        *,
+        go_on: bool = False,
+    ) -> None:
         """Take these steps and then stop.
 
         :param positions: what :func:`rule_positions` returned.
+        :param go_on: do not stop then, but go on as if there were no script.
         """
         self._script = script
         self._positions = positions
+        self._goes_on = go_on
+
+    def new_random(self) -> Random:
+        """Return a source of chance that the seed of the test determines."""
+        assert self._random is not None
+        return Random(self._random.getrandbits(64))
 
     def replay(self, choices: Choices) -> None:
         """Make these choices."""
@@ -186,7 +217,7 @@ class VenomProvider(HypothesisProvider):
 
     def draw_boolean(self, p: float = 0.5) -> bool:
         scripted = self._next(bool)
-        if scripted is None and self._script is not None:
+        if scripted is None and self._script is not None and not self._is_free:
             if self._at(0):
                 return self._current() is None
             if self._in_rules and len(self._steps[-1]) < 2:
@@ -230,7 +261,8 @@ class VenomProvider(HypothesisProvider):
         if step is None:
             return None
         if part == 0:
-            return 0  # the share of disabled rules
+            # The share of disabled rules; the rules of the script are enabled one by one.
+            return None if self._goes_on else 0
         if part == 1:
             return self._positions[step.action]
         if self._pick is None or max_value is None:
@@ -251,6 +283,11 @@ class VenomProvider(HypothesisProvider):
         if self._script is None or not 0 < len(self._steps) <= len(self._script):
             return None
         return self._script[len(self._steps) - 1]
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether the script is over and what follows is free."""
+        return self._goes_on and self._current() is None
 
     def _next(self, kind: type) -> Any:
         # Counted by what was drawn: for forced choices nobody asks the provider.
