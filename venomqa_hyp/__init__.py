@@ -1,5 +1,6 @@
 """Property-based testing of stateful HTTP APIs: Hypothesis state machines that roll back."""
 
+from venomqa_hyp.agent import Agent
 from venomqa_hyp.core import (
     Action,
     ActionResult,
@@ -23,6 +24,7 @@ from venomqa_hyp.world import Checkpoint, Context, Rollbackable, World
 __all__ = [
     "Action",
     "ActionResult",
+    "Agent",
     "BFS",
     "Checkpoint",
     "Context",

@@ -6,15 +6,17 @@ family of keys how many members there are, and of each of their columns which va
 """
 
 import enum
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import Any
 
 from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.core.volatile import Place
 
 #: Where something stands, how exactly it is told (``"="`` a value, ``"~"`` its kind), and what.
-Feature = tuple[str, str, Any]
+Feature = tuple[Place, str, Any]
 
 #: A column with more different texts than this tells states apart by the kinds of its values.
 LOW_CARDINALITY = 30
@@ -38,24 +40,28 @@ class Shaper:
     """Finds the features of states, and learns which columns hold few different values."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, set[Any]] = {}
+        self._seen: dict[Place, set[Any]] = {}
 
-    def features(self, observations: Iterable[Observation]) -> frozenset[Feature]:
+    def features(
+        self,
+        observations: Iterable[Observation],
+        volatile: Mapping[str, frozenset[Place]] = MappingProxyType({}),
+    ) -> frozenset[Feature]:
         """Return the shape of a state.
 
         What a column is told apart by gets coarser once, when its values turn out to be many.
+
+        :param volatile: for each system the places to leave out.
         """
         found: set[Feature] = set()
         for seen in observations:
-            if seen.system != "api":
-                for place, values in _columns(seen.data, seen.system):
-                    known = self._seen.setdefault(place, set())
-                    if len(known) <= LOW_CARDINALITY:
-                        known.update(values)
-                    if len(known) <= LOW_CARDINALITY:
-                        found.update((place, "=", value) for value in values)
-                    else:
-                        found.update((place, "~", kind_of(value)) for value in values)
+            if seen.system == "api":
+                continue
+            columns: dict[Place, set[Any]] = {}
+            _gather(seen.data, (), columns)
+            left_out = volatile.get(seen.system, frozenset())
+            for place in columns.keys() - left_out:
+                found.update(self._told((seen.system, *place), columns[place]))
         return frozenset(found)
 
     def is_current(self, feature: Feature) -> bool:
@@ -63,30 +69,33 @@ class Shaper:
         place, told, _ = feature
         return told == "~" or len(self._seen.get(place, ())) <= LOW_CARDINALITY
 
+    def _told(self, place: Place, values: set[Any]) -> Iterator[Feature]:
+        known = self._seen.setdefault(place, set())
+        if len(known) <= LOW_CARDINALITY:
+            known.update(values)
+        few = len(known) <= LOW_CARDINALITY
+        return ((place, "=", item) if few else (place, "~", kind_of(item)) for item in values)
+
 
 def _count(number: int) -> int:
     """Return a number that grows with the logarithm: 0, 1, 2, 3 for 3 and 4, 4 for 5 to 8, ..."""
     return number if number < 2 else (number - 1).bit_length() + 1
 
 
-def _columns(data: Any, at: str) -> Iterator[tuple[str, Counter[Any]]]:
-    found: dict[str, Counter[Any]] = {}
-    _gather(data, at, found)
-    yield from found.items()
-
-
-def _gather(data: Any, at: str, found: dict[str, Counter[Any]]) -> None:
+def _gather(data: Any, at: Place, found: dict[Place, set[Any]]) -> None:
     if isinstance(data, Mapping):
         if "columns" in data and "rows" in data:
-            rows = (dict(zip(data["columns"], row, strict=True)) for row in data["rows"])
-            _gather_members(rows, at, found)
-            if data.get("removed"):
-                _note(found, f"{at} removed", _count(len(data["removed"])))
+            for name in ("rows", "removed"):
+                rows = data.get(name, ())
+                _note(found, (*at, f"number of {name}"), _count(len(rows)))
+            for row in data["rows"]:
+                for column, value in zip(data["columns"], row, strict=True):
+                    _gather(value, (*at, column), found)
         elif data and all(map(_is_id, data)):
             _gather_members(data.values(), at, found)
         else:
             for key, item in data.items():
-                _gather(item, f"{at}.{_family(key)}", found)
+                _gather(item, (*at, _family(key)), found)
     elif isinstance(data, (list, tuple, AbstractSet)):
         _gather_members(data, at, found)
     elif isinstance(data, bool) or not isinstance(data, (int, float)):
@@ -95,18 +104,18 @@ def _gather(data: Any, at: str, found: dict[str, Counter[Any]]) -> None:
         _note(found, at, kind_of(data))  # ids and amounts are many, and there is no end of them
 
 
-def _gather_members(members: Iterable[Any], at: str, found: dict[str, Counter[Any]]) -> None:
-    number = 0
-    for number, member in enumerate(members, 1):  # noqa: B007  # the last one is the count
-        _gather(member, f"{at}[]", found)
-    _note(found, f"{at} count", _count(number))
+def _gather_members(members: Collection[Any], at: Place, found: dict[Place, set[Any]]) -> None:
+    _note(found, (*at, "number"), _count(len(members)))
+    for member in members:
+        _gather(member, (*at, "*"), found)
 
 
-def _note(found: dict[str, Counter[Any]], at: str, value: Any) -> None:
+def _note(found: dict[Place, set[Any]], at: Place, value: Any) -> None:
+    known = found.setdefault(at, set())
     try:
-        found.setdefault(at, Counter())[value] += 1
+        known.add(value)
     except TypeError:
-        found[at][kind_of(value)] += 1
+        known.add(kind_of(value))
 
 
 def _is_id(key: Any) -> bool:
@@ -115,5 +124,4 @@ def _is_id(key: Any) -> bool:
 
 def _family(key: Any) -> str:
     """Return what the keys of a family have in common: ``order:*`` for ``order:12``."""
-    text = key if isinstance(key, str) else repr(key)
-    return "".join("*" if letter.isdigit() else letter for letter in text).replace("**", "*")
+    return re.sub(r"\d+", "*", key if isinstance(key, str) else repr(key))

@@ -1,6 +1,6 @@
 """Exploring the graph of states: the execution memo and the path minimiser."""
 
-from venomqa_hyp.explore.argument_kinds import Draw, Kind
+from venomqa_hyp.explore.argument_kinds import ArgumentKinds, Draw, Kind
 from venomqa_hyp.explore.atlas import Atlas, Choice, Node, Option, Strategy
 from venomqa_hyp.explore.explorer import Explored, Explorer
 from venomqa_hyp.explore.failure import (
@@ -19,17 +19,20 @@ from venomqa_hyp.explore.rehearsal import (
     Drawn,
     Given,
     Picked,
+    Pools,
     Rehearsal,
     Rehearsed,
     draft,
     pool_of,
     rehearse,
+    resolve,
 )
 from venomqa_hyp.explore.renames import Renames
 from venomqa_hyp.explore.strategies import BFS, DFS, CoverageGuided, Random, Weighted
 from venomqa_hyp.explore.trail import Trail, context_keys
 
 __all__ = [
+    "ArgumentKinds",
     "Atlas",
     "BFS",
     "Choice",
@@ -51,6 +54,7 @@ __all__ = [
     "Option",
     "Origin",
     "Picked",
+    "Pools",
     "Random",
     "Recorder",
     "Redraw",
@@ -66,4 +70,5 @@ __all__ = [
     "failure_of_verdict",
     "pool_of",
     "rehearse",
+    "resolve",
 ]

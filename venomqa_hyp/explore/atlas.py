@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from venomqa_hyp.core import Action, Graph, State
+from venomqa_hyp.core import Action, Graph, Place, State
 from venomqa_hyp.core.shape import Feature, Shaper
 from venomqa_hyp.explore.argument_kinds import Kind
 from venomqa_hyp.explore.rehearsal import Pools, Rehearsed
@@ -85,9 +85,15 @@ class Atlas:
     :ivar here: where the last executed option led.
     """
 
-    def __init__(self, graph: Graph, actions: Mapping[str, Action]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        actions: Mapping[str, Action],
+        volatile: Mapping[str, frozenset[Place]] = MappingProxyType({}),
+    ) -> None:
         self.graph = graph
         self.actions = actions
+        self._volatile = volatile
         self.nodes: list[Node] = []
         self.executed: dict[str, int] = dict.fromkeys(actions, 0)
         self.here: Node | None = None
@@ -129,7 +135,8 @@ class Atlas:
     def add(self, node: Node, options: Sequence[Option]) -> None:
         """Add a new node with what can be done there."""
         self.nodes.append(node)
-        self._features.append(self._shaper.features(self.state(node).observations.values()))
+        shown = self.state(node).observations.values()
+        self._features.append(self._shaper.features(shown, self._volatile))
         self.reopen(node, options)
 
     def reopen(self, node: Node, options: Sequence[Option]) -> None:

@@ -29,11 +29,13 @@ class Explored:
 
     :ivar node: where it led; ``None`` where it could not be executed.
     :ivar is_new: whether nobody was there before.
+    :ivar taken: the step, if it was executed.
     :ivar found: the path, where it ends in a failure.
     """
 
     node: Node | None
     is_new: bool = False
+    taken: Rehearsed | None = None
     found: Rehearsal | None = None
 
 
@@ -49,7 +51,7 @@ class Explorer:
     def __init__(
         self, recorder: Recorder, strategy: Strategy, draw: Draw, random: Random, max_depth: int
     ) -> None:
-        self.atlas = Atlas(recorder.graph, recorder.actions)
+        self.atlas = Atlas(recorder.graph, recorder.actions, recorder.volatile)
         self.kinds = ArgumentKinds(draw, random)
         self.executed = 0
         self._recorder = recorder
@@ -73,7 +75,7 @@ class Explorer:
         nodes = self.atlas.nodes
         cut = any(node.depth >= self._max_depth for node in nodes)
         within = f" within depth {self._max_depth}" if cut else ""
-        told = f"all {len({node.state_id for node in nodes})} states{within} explored"
+        told = f"all {len(self.atlas.graph)} states{within} explored"
         if not self.kinds.all_exact:
             told += ", with arguments of each kind"
         if self.kinds.undrawable:
@@ -148,7 +150,7 @@ class Explorer:
             return Explored(None)
         failure = walk.failure_after(taken)
         if failure is not None:
-            return Explored(None, found=Rehearsal((*node.steps, taken), failure))
+            return Explored(None, taken=taken, found=Rehearsal((*node.steps, taken), failure))
         key = _key(walk.state_id, walk.trail, walk.pools)
         known = self._nodes.get(key)
         if known is None:
@@ -160,7 +162,7 @@ class Explorer:
             self._shorten(known, node, taken)
         node.children.append(reached)
         self.atlas.here = reached
-        return Explored(reached, is_new=known is None)
+        return Explored(reached, known is None, taken)
 
     def _shorten(self, known: Node, parent: Node, taken: Rehearsed) -> None:
         """Take over a shorter path to a node, and to those after it."""

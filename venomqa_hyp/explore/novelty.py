@@ -109,8 +109,8 @@ class _Features:
         for node in graph.nodes[self._read :]:
             shape = graph.features(node)
             if shape_of is not None:
-                shape = frozenset({("", "=", shape_of(graph.state(node)))})
-            for feature in sorted(shape, key=repr) or [("", "=", None)]:
+                shape = frozenset({((), "=", shape_of(graph.state(node)))})
+            for feature in sorted(shape, key=repr) or [((), "=", None)]:
                 group = self._groups.setdefault(feature, _Group(feature))
                 group.discovered += 1
                 if not group.nodes:

@@ -225,19 +225,25 @@ class Rehearser:
             self._recorder.graph.states[self._at].context, lambda: self._recorder.lend(self._at)
         )
 
+    def _enables(self, action: Action) -> bool:
+        context = self._context
+        if action.guards:
+            context.load(context)  # a copy: guards are the user's, the record is not to be changed
+        return self._trail.enables(action, context)
+
     def can_take(self, action: Action) -> bool:
         """Return whether an action may be executed next: it is enabled, and has its values."""
         names = [pool for pool in map(pool_of, action.arguments.values()) if pool is not None]
-        return all(map(self.pools.values, names)) and self._trail.enables(action, self._context)
+        return all(map(self.pools.values, names)) and self._enables(action)
 
     def take(self, draft: Draft) -> Rehearsed | None:
         """Execute a step; ``None`` where it cannot run here.
 
         :raises DivergenceError: when the World does not repeat itself.
         """
-        if not self._trail.enables(draft.action, self._context):
+        if not self._enables(draft.action):
             return None
-        resolved = self._resolve(draft)
+        resolved = resolve(draft.action, draft.given, self.pools)
         if resolved is None:
             return None
         step = Step(draft.action.name, resolved[0])
@@ -261,20 +267,27 @@ class Rehearser:
             self._recorder.verdicts(self._at)
         )
 
-    def _resolve(self, draft: Draft) -> tuple[dict[str, Any], dict[str, int]] | None:
-        arguments: dict[str, Any] = {}
-        picks: dict[str, int] = {}
-        # Hypothesis draws the arguments of a rule in the order of their names.
-        for name, given in sorted(draft.given.items()):
-            if isinstance(given, Drawn):
-                arguments[name] = given.value
-                continue
-            consume = "consume=True" in repr(draft.action.arguments[name])
-            picked = self.pools.pick(given, consume=consume)
-            if picked is None:
-                return None
-            arguments[name], picks[name] = picked
-        return arguments, picks
+
+def resolve(
+    action: Action, given: Mapping[str, Given], pools: Pools
+) -> tuple[dict[str, Any], dict[str, int]] | None:
+    """Return the arguments of a step, and how many newer values there are than those picked.
+
+    ``None`` where a pool is empty. Values are taken out of Bundles that are consumed.
+    """
+    arguments: dict[str, Any] = {}
+    picks: dict[str, int] = {}
+    # Hypothesis draws the arguments of a rule in the order of their names.
+    for name, item in sorted(given.items()):
+        if isinstance(item, Drawn):
+            arguments[name] = item.value
+            continue
+        consume = "consume=True" in repr(action.arguments[name])
+        picked = pools.pick(item, consume=consume)
+        if picked is None:
+            return None
+        arguments[name], picks[name] = picked
+    return arguments, picks
 
 
 def rehearse(recorder: Recorder, drafts: Sequence[Draft]) -> Rehearsal:

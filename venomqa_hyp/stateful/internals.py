@@ -135,7 +135,6 @@ class VenomProvider(HypothesisProvider):
         self._steps: list[list[Choices]] = []
         self._in_rules = False
         self._script: Sequence[ScriptedStep] | None = None
-        self._goes_on = False
         self._positions: Mapping[str, int] = {}
         self._feed: Choices = ()
         self._feed_start = 0
@@ -144,24 +143,16 @@ class VenomProvider(HypothesisProvider):
 
     @property
     def steered(self) -> bool:
-        """Whether this test case is bound to a script or a replay."""
-        return (self._script is not None and not self._goes_on) or self._replays
+        """Whether this test case follows a script or a replay."""
+        return self._script is not None or self._replays
 
-    def follow(
-        self,
-        script: Sequence[ScriptedStep],
-        positions: Mapping[str, int],
-        *,
-        go_on: bool = False,
-    ) -> None:
+    def follow(self, script: Sequence[ScriptedStep], positions: Mapping[str, int]) -> None:
         """Take these steps and then stop.
 
         :param positions: what :func:`rule_positions` returned.
-        :param go_on: do not stop then, but go on as if there were no script.
         """
         self._script = script
         self._positions = positions
-        self._goes_on = go_on
 
     def new_random(self) -> Random:
         """Return a source of chance that the seed of the test determines."""
@@ -217,7 +208,7 @@ class VenomProvider(HypothesisProvider):
 
     def draw_boolean(self, p: float = 0.5) -> bool:
         scripted = self._next(bool)
-        if scripted is None and self._script is not None and not self._is_free:
+        if scripted is None and self._script is not None:
             if self._at(0):
                 return self._current() is None
             if self._in_rules and len(self._steps[-1]) < 2:
@@ -261,8 +252,7 @@ class VenomProvider(HypothesisProvider):
         if step is None:
             return None
         if part == 0:
-            # The share of disabled rules; the rules of the script are enabled one by one.
-            return None if self._goes_on else 0
+            return 0  # the share of disabled rules
         if part == 1:
             return self._positions[step.action]
         if self._pick is None or max_value is None:
@@ -283,11 +273,6 @@ class VenomProvider(HypothesisProvider):
         if self._script is None or not 0 < len(self._steps) <= len(self._script):
             return None
         return self._script[len(self._steps) - 1]
-
-    @property
-    def _is_free(self) -> bool:
-        """Whether the script is over and what follows is free."""
-        return self._goes_on and self._current() is None
 
     def _next(self, kind: type) -> Any:
         # Counted by what was drawn: for forced choices nobody asks the provider.

@@ -122,12 +122,23 @@ class Reduction:
         assert failure is not None
         if failure.origin in self._lengths:
             return False
-        best = (self._shortened(found, run) if self._shrinks else found) or found
-        error = run.prove(failure, best)
-        if error is not None:
+        settled = self.settle(found, run)
+        if settled is not None:
             original = script(found.steps)
-            self._postpone(failure, best, lambda at, where: at.follow(original, where), error)
-        return error is not None
+            self._postpone(
+                failure, settled[0], lambda at, where: at.follow(original, where), settled[1]
+            )
+        return settled is not None
+
+    def settle(self, found: Rehearsal, run: Host) -> tuple[Rehearsal, BaseException] | None:
+        """Return the shortest path to a failure and what it fails with in a fresh World.
+
+        ``None`` where the World did not repeat itself, and the run has diverged.
+        """
+        assert found.failure is not None
+        best = (self._shortened(found, run) if self._shrinks else found) or found
+        error = run.prove(found.failure, best)
+        return None if error is None else (best, error)
 
     def postpone(
         self,

@@ -1,0 +1,6 @@
+"""Explore without a test runner, and collect every violation."""
+
+from venomqa_hyp.agent.agent import Agent
+from venomqa_hyp.agent.progress import Progress
+
+__all__ = ["Agent", "Progress"]
