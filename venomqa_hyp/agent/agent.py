@@ -13,7 +13,7 @@ from venomqa_hyp.agent.progress import OnProgress, Progress, shown
 from venomqa_hyp.core import Action, ExplorationResult, Invariant
 from venomqa_hyp.errors import DefinitionError, DivergenceError
 from venomqa_hyp.explore import Explorer, Rehearsal, Strategy
-from venomqa_hyp.stateful import Run, draws
+from venomqa_hyp.stateful import ActionDraws, Run, as_in_test_case
 from venomqa_hyp.stateful.definition import Definition, WorldSource, define
 
 
@@ -62,7 +62,7 @@ class Agent:
         self.on_progress = on_progress
         self.fail_fast = bool(fail_fast)
         self.time_limit = _seconds(time_limit)
-        self.seed = SystemRandom().getrandbits(32) if seed is None else seed
+        self.seed = SystemRandom().getrandbits(32) if seed is None else _seed(seed)
 
     def explore(self) -> ExplorationResult:
         """Explore from the initial state, and leave the World as it was found.
@@ -72,13 +72,14 @@ class Agent:
 
         :raises WorldError: when the World cannot be opened, reached or rolled back.
         """
-        with shown(self.progress_every) as show:
+        with shown(self.progress_every) as show, as_in_test_case(self.explore):
             exploration = _Exploration(self, self.on_progress or show)
             try:
                 exploration.go_on()
             finally:
                 result = exploration.run.close()
         assert result is not None
+        exploration.run.warn()
         return attrs.evolve(
             result,
             exhausted=exploration.explorer.exhausted,
@@ -184,7 +185,11 @@ class _Exploration:
     def _new_explorer(self) -> Explorer:
         recorder, agent = self.run.recorder, self.agent
         return Explorer(
-            recorder, agent.definition.strategy, draws(recorder), self._random, agent.max_depth
+            recorder,
+            agent.definition.strategy,
+            ActionDraws(recorder),
+            self._random,
+            agent.max_depth,
         )
 
     def _check_drawable(self, definition: Definition) -> None:
@@ -204,6 +209,14 @@ def _whole(name: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise DefinitionError(
             f"Agent: {name} is {value!r}, but it is a whole number from 1. Write {name}=500."
+        )
+    return value
+
+
+def _seed(value: object) -> int:
+    if not isinstance(value, int):
+        raise DefinitionError(
+            f"Agent: seed is {value!r}, but it is a whole number. Write seed=1, or leave it out."
         )
     return value
 
