@@ -174,5 +174,5 @@ def test_values_of_the_context_are_picked_in_the_led_test_case() -> None:
 
 @pytest.mark.parametrize("wrong", ["bfs", BFS, st.integers()])
 def test_what_is_no_strategy_is_refused(wrong: Any) -> None:
-    with pytest.raises(DefinitionError, match="strategy is .*Write strategy=BFS"):
+    with pytest.raises(DefinitionError, match=r"strategy is .*Write strategy=BFS"):
         venom_machine(*ring(6), strategy=wrong)

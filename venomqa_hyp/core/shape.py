@@ -7,6 +7,7 @@ family of keys how many members there are, and of each of their columns which va
 
 import enum
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
@@ -83,23 +84,10 @@ def _count(number: int) -> int:
 
 
 def _gather(data: Any, at: Place, found: dict[Place, set[Any]]) -> None:
-    if isinstance(data, Mapping):
-        if "columns" in data and "rows" in data:
-            for name in ("rows", "removed"):
-                rows = data.get(name, ())
-                _note(found, (*at, f"number of {name}"), _count(len(rows)))
-            for row in data["rows"]:
-                for column, value in zip(data["columns"], row, strict=True):
-                    _gather(value, (*at, column), found)
-        else:
-            families: dict[str, int] = {}
-            for key, item in data.items():
-                family = _family(key)
-                families[family] = families.get(family, 0) + 1
-                _gather(item, (*at, family), found)
-            for family, number in families.items():
-                if "*" in family:
-                    _note(found, (*at, family, "number"), _count(number))
+    if isinstance(data, Mapping) and "columns" in data and "rows" in data:
+        _gather_rows(data, at, found)
+    elif isinstance(data, Mapping):
+        _gather_families(data, at, found)
     elif isinstance(data, (list, tuple, AbstractSet)):
         _note(found, (*at, "number"), _count(len(data)))
         for member in data:
@@ -108,6 +96,25 @@ def _gather(data: Any, at: Place, found: dict[Place, set[Any]]) -> None:
         _note(found, at, data)
     else:
         _note(found, at, kind_of(data))  # ids and amounts are many, and there is no end of them
+
+
+def _gather_rows(table: Mapping[str, Any], at: Place, found: dict[Place, set[Any]]) -> None:
+    for name in ("rows", "removed"):
+        _note(found, (*at, f"number of {name}"), _count(len(table.get(name, ()))))
+    for row in table["rows"]:
+        for column, value in zip(table["columns"], row, strict=True):
+            _gather(value, (*at, column), found)
+
+
+def _gather_families(data: Mapping[Any, Any], at: Place, found: dict[Place, set[Any]]) -> None:
+    families: Counter[str] = Counter()
+    for key, item in data.items():
+        family = _family(key)
+        families[family] += 1
+        _gather(item, (*at, family), found)
+    for family, number in families.items():
+        if "*" in family:
+            _note(found, (*at, family, "number"), _count(number))
 
 
 def _note(found: dict[Place, set[Any]], at: Place, value: Any) -> None:
