@@ -1,5 +1,6 @@
 """Exploring the graph of states: the execution memo and the path minimiser."""
 
+from venomqa_hyp.explore.cursor import Cursor
 from venomqa_hyp.explore.failure import (
     Failure,
     Origin,
@@ -16,14 +17,14 @@ from venomqa_hyp.explore.rehearsal import (
     Picked,
     Rehearsal,
     draft,
-    pool_of,
     rehearse,
 )
-from venomqa_hyp.explore.renames import Renames
+from venomqa_hyp.explore.renames import Renames, pool_of
 from venomqa_hyp.explore.trail import Trail, context_keys
 
 __all__ = [
     "Choices",
+    "Cursor",
     "Draft",
     "Drawn",
     "Failure",

@@ -18,12 +18,14 @@ from venomqa_hyp.core import (
     Step,
     Transition,
     Verdict,
+    names_in,
+    rename,
     snapshot,
     volatile_places,
 )
 from venomqa_hyp.errors import DivergenceError, RollbackError
 from venomqa_hyp.explore.differences import describe
-from venomqa_hyp.explore.renames import Renames
+from venomqa_hyp.explore.renames import Renames, results
 from venomqa_hyp.world import Chain, Mover, World
 
 #: States that keep their observations; of the others only digests are left.
@@ -62,6 +64,7 @@ class Recorder:
         self.graph = Graph(world.observe())
         self.mover = Mover(world, self.graph, self._repeat)
         self.volatile: dict[str, frozenset[Place]] = {}
+        self._known_as: dict[str, str] = {}
         self.executions: Counter[str] = Counter()
         self.recalled = 0
         self.repeated = 0
@@ -85,6 +88,7 @@ class Recorder:
             self._renames.note_contexts(expected.context, arrived.context)
         else:
             self.graph = Graph(arrived)
+            self._known_as.clear()
             self._renames = Renames(self.actions)
             self._verdicts.clear()
             self._detailed.clear()
@@ -107,7 +111,7 @@ class Recorder:
             result, arrived = self._execute(step, key)
         else:
             result, arrived = self._execute_twice(state_id, step, key)
-        transition = Transition(state_id, step, arrived.id, self._trim(step, result))
+        transition = self._transition(self.graph.states[state_id], step, result, arrived)
         self._add(transition, key, arrived)
         if result.exception is not None:
             self.saw_failure(self.mover.chain)
@@ -172,13 +176,44 @@ class Recorder:
     def _identified(self, seen: State) -> State:
         if not self.volatile:
             return seen
-        identified = self.world.identify(seen.observations, seen.context, self.volatile)
-        return attrs.evolve(seen, id=identified)
+        identified = self.world.identify(seen, self.volatile)
+        known_as = self._known_as.get(identified.id, identified.id)
+        return attrs.evolve(identified, id=known_as)
+
+    def _leave_out(self, part: str, places: frozenset[Place]) -> None:
+        """Leave out volatile places from now on, and find known states by what is left."""
+        if places <= self.volatile.get(part, frozenset()):
+            return
+        self.volatile[part] = self.volatile.get(part, frozenset()) | places
+        for known in [self.graph.initial, *(self.graph.states[at] for at in self._detailed)]:
+            identified = self.world.identify(known, self.volatile)
+            self._known_as.setdefault(identified.id, known.id)
+            self.graph.replace(attrs.evolve(known, names=identified.names))
+
+    def _transition(
+        self, before: State, step: Step, result: ActionResult, arrived: State
+    ) -> Transition:
+        kept_result = self._trim(step, result)
+        if not before.names and not arrived.names:
+            return Transition(before.id, step, arrived.id, kept_result)
+        old, new = before.numbers, arrived.numbers
+        kept = tuple([new.get(name) for name in before.names])
+        made = [name for value in results(kept_result.value) for name in names_in(value)]
+        return Transition(
+            before.id,
+            step,
+            arrived.id,
+            kept_result,
+            given={name: old[name] for name in names_in(step.arguments) if name in old},
+            made={name: new[name] for name in made if name in new},
+            kept=None if kept == tuple(range(len(kept))) else kept,
+        )
 
     def _execute(self, step: Step, key: str) -> tuple[ActionResult, State]:
         start = perf_counter()
         here, self.mover.here = self.mover.here, None  # until the step is through
-        result = self.act(self._renames.apply(step, self.world.context))
+        names = () if here is None else self.graph.states[here].names
+        result = self.act(self._renames.apply(step, self.world.context, names))
         arrived = self.observe()
         self.mover.here = here
         self.mover.arrive(arrived, key, perf_counter() - start)
@@ -222,16 +257,20 @@ class Recorder:
         key = transition.step.key
         assert key is not None, "only steps with a key are recorded"
         self.repeated += 1
-        result, arrived = self._execute(transition.step, key)
+        names = self.graph.states[transition.from_id].names
+        renames = {old: names[at] for old, at in transition.given.items() if at < len(names)}
+        arguments = rename(dict(transition.step.arguments), renames)
+        step = attrs.evolve(transition.step, arguments=arguments) if renames else transition.step
+        result, arrived = self._execute(step, key)
         expected = self.graph.states[transition.to_id]
         if arrived.exact == expected.exact:
             return
         self._compare_outcomes(transition.step, transition.result, result)
         if arrived.id != expected.id:
             self._compare(transition.step, (transition.result, expected), (result, arrived))
+            arrived = self._identified(arrived)
         self._renames.note_contexts(expected.context, arrived.context)
-        if self.actions[transition.action].target is not None:
-            self._renames.note_values(transition.result.value, result.value)
+        self._renames.note_results(transition.action, transition.result.value, result.value)
         known = attrs.evolve(arrived, id=expected.id)
         self.graph.replace(known if known.id in self._detailed else known.without_data())
         self.mover.find_again(known, self.mover.chain)
@@ -261,7 +300,7 @@ class Recorder:
                     f"{describe(expected, arrived)}."
                 )
             if places:
-                self.volatile[part] = self.volatile.get(part, frozenset()) | places
+                self._leave_out(part, places)
 
     def _differing(self, one: State, other: State) -> list[tuple[str, _Data, _Data]]:
         parts = [

@@ -6,16 +6,28 @@ step that put it there.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import attrs
 from hypothesis.errors import UnsatisfiedAssumption
-from hypothesis.stateful import Bundle, MultipleResults
+from hypothesis.stateful import Bundle
 
-from venomqa_hyp.core import Action, FromContext, Step, Transition, canonical_text
+from venomqa_hyp.core import (
+    Action,
+    FromContext,
+    Name,
+    State,
+    Step,
+    Transition,
+    canonical_text,
+    rename,
+)
 from venomqa_hyp.errors import DigestError
+from venomqa_hyp.explore.cursor import Cursor
 from venomqa_hyp.explore.failure import Failure, failure_of_step, failure_of_verdicts
 from venomqa_hyp.explore.recorder import Recorder
+from venomqa_hyp.explore.renames import pool_of, results
 from venomqa_hyp.explore.trail import Trail
 from venomqa_hyp.world import Context
 
@@ -72,12 +84,14 @@ class Rehearsed:
     """A step of a draft as it was executed.
 
     :ivar picks: argument -> how many newer values there were than the one picked from a pool.
+    :ivar context: what the context held after the step.
     """
 
     draft: Draft
     step: Step
     picks: Mapping[str, int]
     transition: Transition
+    context: Mapping[str, Any]
 
 
 @attrs.frozen(eq=False)
@@ -93,15 +107,6 @@ class Rehearsal:
         return tuple(item.draft for item in self.steps)
 
 
-def pool_of(given: object) -> str | None:
-    """Return the pool that an argument is picked from, if it is."""
-    if isinstance(given, FromContext):
-        return f"context:{given.key}"
-    if isinstance(given, Bundle):
-        return f"bundle:{given.name}"
-    return None
-
-
 def is_plain(given: object) -> bool:
     """Return whether an argument is no Bundle with ``map`` or ``filter``.
 
@@ -111,9 +116,13 @@ def is_plain(given: object) -> bool:
 
 
 class Pools:
-    """The values that can be picked at one point of a path, each with the step that made it."""
+    """The values that can be picked at one point of a path, each with the step that made it.
 
-    def __init__(self, actions: Mapping[str, Action]) -> None:
+    :ivar cursor: where that point is.
+    """
+
+    def __init__(self, actions: Mapping[str, Action], start: State) -> None:
+        self.cursor = Cursor(start)
         given = [item for action in actions.values() for item in action.arguments.values()]
         self._keys = sorted({item.key for item in given if isinstance(item, FromContext)})
         self._held: dict[str, list[tuple[Any, Owner]]] = {}
@@ -122,11 +131,25 @@ class Pools:
         """Return the values in a pool with their owners, oldest first."""
         return self._held.setdefault(pool, [])
 
-    def note(self, number: int, context: Context) -> None:
-        """Take over what the context holds after a step."""
+    def follow(self, number: int, transition: Transition, arrived: State) -> None:
+        """Go on to the state after a step."""
+        renames = self.cursor.renames(transition, arrived)
+        self.cursor = self.cursor.follow(transition, arrived)
+        self.note(number, Context(arrived.context), renames)
+
+    def note(
+        self, number: int, context: Context, renames: Mapping[Name, Name] = MappingProxyType({})
+    ) -> None:
+        """Take over what the context holds after a step.
+
+        :param renames: how the step renamed random ids.
+        """
         for key in self._keys:
             pool = f"context:{key}"
-            known = {_text(value): owner for value, owner in self._held.get(pool, [])}
+            known = {
+                _text(rename(value, renames) if renames else value): owner
+                for value, owner in self._held.get(pool, [])
+            }
             fresh = 0
             held = []
             for value in context.values_under(key):
@@ -139,9 +162,8 @@ class Pools:
 
     def add(self, number: int, bundle: Bundle[Any], value: Any) -> None:
         """Add what a step returned to the Bundle that is its target."""
-        values = value.values if isinstance(value, MultipleResults) else (value,)
         held = self.values(f"bundle:{bundle.name}")
-        held.extend((item, (number, index)) for index, item in enumerate(values))
+        held.extend((item, (number, index)) for index, item in enumerate(results(value)))
 
     def pick(self, given: Chosen | Picked, *, consume: bool) -> tuple[Any, int] | None:
         """Return the value meant, or else the newest, and how many are newer."""
@@ -178,7 +200,7 @@ class Rehearser:
         self._recorder = recorder
         self._at = recorder.graph.initial.id
         self._trail = Trail(recorder.actions.values())
-        self.pools = Pools(recorder.actions)
+        self.pools = Pools(recorder.actions, recorder.graph.initial)
         self.pools.note(INITIAL, self._context)
 
     @property
@@ -193,9 +215,7 @@ class Rehearser:
 
     @property
     def _context(self) -> Context:
-        return Context(
-            self._recorder.graph.states[self._at].context, lambda: self._recorder.lend(self._at)
-        )
+        return Context(self.pools.cursor.state.context, lambda: self._recorder.lend(self._at))
 
     def take(self, draft: Draft) -> Rehearsed | None:
         """Execute a step; ``None`` where it cannot run here.
@@ -207,20 +227,22 @@ class Rehearser:
         resolved = self._resolve(draft)
         if resolved is None:
             return None
+        states = self._recorder.graph.states
         step = Step(draft.action.name, resolved[0])
-        key = step.key
+        step_here = self.pools.cursor.renamed(step, draft.action, states[self._at])
+        key = step_here.key
         if key is None:
             return None
         try:
-            transition = self._recorder.take(self._at, step, key)
+            transition = self._recorder.take(self._at, step_here, key)
         except UnsatisfiedAssumption:
             return None
         self._at = transition.to_id
         self._trail.note(draft.action, transition.result)
-        self.pools.note(draft.number, self._context)
+        self.pools.follow(draft.number, transition, states[self._at])
         if draft.action.target is not None and transition.result.success:
             self.pools.add(draft.number, draft.action.target, transition.result.value)
-        return Rehearsed(draft, step, resolved[1], transition)
+        return Rehearsed(draft, step, resolved[1], transition, self.pools.cursor.state.context)
 
     def failure_after(self, taken: Rehearsed) -> Failure | None:
         """Return what is wrong after a step: what it raised, or the first broken invariant."""

@@ -26,7 +26,7 @@ from venomqa_hyp.explore import (
 )
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.reduction import Reduction
-from venomqa_hyp.stateful.walk import LiveWalk, RecordedWalk, outcomes
+from venomqa_hyp.stateful.walk import LiveWalk, Outcome, RecordedWalk
 from venomqa_hyp.world import Chain, World
 
 Walk = LiveWalk | RecordedWalk
@@ -117,7 +117,7 @@ class Run:
 
     def confirms(self, failure: Failure, found: Rehearsal) -> bool:
         """Execute a path in a fresh World, and return whether it fails there, too."""
-        recorded = outcomes(self.recorder, [item.transition for item in found.steps])
+        recorded = [Outcome(item.context, item.transition.result.value) for item in found.steps]
         self.renew()
         self.last_failure = None
         walk = LiveWalk(self)

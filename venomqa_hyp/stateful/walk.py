@@ -9,7 +9,7 @@ from hypothesis import reject
 
 from venomqa_hyp.core import ActionResult, Invariant, Step, Transition, Verdict
 from venomqa_hyp.errors import DivergenceError
-from venomqa_hyp.explore import Failure, Recorder, Renames
+from venomqa_hyp.explore import Cursor, Failure, Recorder, Renames
 from venomqa_hyp.world import ROOT, Chain, Context, World, extend
 
 _Answer = TypeVar("_Answer")
@@ -39,12 +39,6 @@ class Outcome:
 
     context: Mapping[str, Any]
     value: Any
-
-
-def outcomes(recorder: Recorder, transitions: Sequence[Transition]) -> list[Outcome]:
-    """Return what came of recorded steps."""
-    states = recorder.graph.states
-    return [Outcome(states[item.to_id].context, item.result.value) for item in transitions]
 
 
 class LiveWalk:
@@ -96,8 +90,7 @@ class LiveWalk:
             result = self.step(step)
             if known is not None:
                 self._renames.note_contexts(known.context, self.context)
-                if self._run.recorder.actions[step.action].target is not None:
-                    self._renames.note_values(known.value, result.value)
+                self._renames.note_results(step.action, known.value, result.value)
         return result
 
 
@@ -120,8 +113,9 @@ class RecordedWalk:
         self._live: LiveWalk | None = None
         self._lent: Chain | None = None
         self._path: list[Step] = []
-        self._taken: list[Transition] = []
-        self._context: tuple[str, Context] | None = None
+        self._outcomes: list[Outcome] = []
+        self._cursor = Cursor(run.recorder.graph.initial)
+        self._context: Context | None = None
 
     @property
     def path(self) -> list[Step]:
@@ -140,17 +134,20 @@ class RecordedWalk:
         self._notice_changes()
         if self._live is not None:
             return self._live.context
-        if self._context is None or self._context[0] != self._at:
+        if self._context is None:
             # A copy: guards are the user's, and the record is not to be changed.
-            context = Context(find_world=lambda: self.world)
-            context.load(self._recorder.graph.states[self._at].context)
-            self._context = (self._at, context)
-        return self._context[1]
+            self._context = Context(find_world=lambda: self.world)
+            self._context.load(self._cursor.state.context)
+        return self._context
 
     def step(self, step: Step) -> ActionResult:
         __tracebackhide__ = True
-        key = step.key
         self._notice_changes()
+        states = self._recorder.graph.states
+        step_here = self._cursor.renamed(
+            step, self._recorder.actions[step.action], states[self._at]
+        )
+        key = step_here.key
         if self._live is None and key is None and self._went_here():
             self._live = self._continue_live()
         if self._live is not None or key is None:
@@ -161,11 +158,10 @@ class RecordedWalk:
         if not self._run.permits(chain, len(self._path) + 1, is_new, self._exploring):
             reject()
         self._path.append(step)
-        transition = self._recorded(lambda: self._recorder.take(self._at, step, key))
+        transition = self._recorded(lambda: self._recorder.take(self._at, step_here, key))
         if transition is None:
             return self._retrace()
-        self._at = transition.to_id
-        self._taken.append(transition)
+        self._go_on(transition)
         self._chain = chain
         result = transition.result
         if result.exception is None:
@@ -194,12 +190,19 @@ class RecordedWalk:
         self._retrace(invariant)
         self._run.diverge(f"{invariant.name} on another path to the same state: {verdict.message}")
 
+    def _go_on(self, transition: Transition) -> None:
+        self._at = transition.to_id
+        arrived = self._recorder.graph.states[self._at]
+        self._cursor = self._cursor.follow(transition, arrived)
+        self._outcomes.append(Outcome(arrived.context, transition.result.value))
+        self._context = None
+
     def _retrace(self, invariant: Invariant | None = None) -> ActionResult:
         """Execute this very path: a failure is told only of steps that were really executed."""
         __tracebackhide__ = True
         self._live = LiveWalk(self._run)
         try:
-            result = self._live.retrace(self._path, outcomes(self._recorder, self._taken))
+            result = self._live.retrace(self._path, self._outcomes)
             if invariant is not None:
                 self._live.check(invariant)
         except BaseException:
@@ -210,7 +213,8 @@ class RecordedWalk:
 
     def _went_here(self) -> bool:
         """Take the World to the state of this walk, or leave the record."""
-        if self._recorded(lambda: self._recorder.lend(self._at)) is not None:
+        is_here = self._recorded(lambda: self._recorder.lend(self._at)) is not None
+        if is_here and not self._cursor.is_renamed(self._recorder.graph.states[self._at]):
             return True
         self._retrace()
         return False

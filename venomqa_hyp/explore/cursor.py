@@ -1,0 +1,72 @@
+"""Where a path is, and what it calls the random ids there."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+from hypothesis.stateful import Bundle
+
+from venomqa_hyp.core import Action, FromContext, Name, State, Step, Transition, rename
+
+
+@attrs.frozen(eq=False)
+class Cursor:
+    """The state a path is in, as it was when the path arrived.
+
+    States that are equal but for random ids are one state, and the World is in it with the ids of
+    one path. Another path holds ids of its own: those in Bundles have the names they had when they
+    were made, those in the context the names they had when the path arrived. What both have in
+    common are the numbers of the ids.
+    """
+
+    state: State
+    _numbers: Mapping[Name, int] = MappingProxyType({})
+
+    def follow(self, transition: Transition, arrived: State) -> "Cursor":
+        """Return the cursor after a step."""
+        kept = transition.kept
+        numbers = {
+            name: number if kept is None else kept[number]
+            for name, number in self._numbers.items()
+            if kept is None or number < len(kept)
+        }
+        still = {name: number for name, number in numbers.items() if number is not None}
+        return Cursor(arrived, {**still, **transition.made})
+
+    def renames(self, transition: Transition, arrived: State) -> Mapping[Name, Name]:
+        """Return how a step renames the ids in the context."""
+        kept = transition.kept or range(len(self.state.names))
+        return {
+            name: arrived.names[number]
+            for name, number in zip(self.state.names, kept, strict=False)
+            if number is not None and number < len(arrived.names)
+        }
+
+    def renamed(self, step: Step, action: Action, now: State) -> Step:
+        """Return a step with the ids that the state has now in the graph."""
+        if not now.names or not step.arguments:
+            return step
+        in_bundles = _renames(self._numbers, now)
+        in_context = {} if now is self.state else _renames(self.state.numbers, now)
+        arguments: dict[str, Any] = {}
+        for name, value in step.arguments.items():
+            given = action.arguments.get(name)
+            names = in_bundles if isinstance(given, Bundle) else in_context
+            picked = isinstance(given, (Bundle, FromContext))
+            arguments[name] = rename(value, names) if picked and names else value
+        return attrs.evolve(step, arguments=arguments)
+
+    def is_renamed(self, now: State) -> bool:
+        """Return whether the World has other ids than this path."""
+        return bool(_renames(self._numbers, now)) or (
+            now is not self.state and bool(_renames(self.state.numbers, now))
+        )
+
+
+def _renames(numbers: Mapping[Name, int], now: State) -> Mapping[Name, Name]:
+    return {
+        name: now.names[number]
+        for name, number in numbers.items()
+        if number < len(now.names) and now.names[number] != name
+    }
