@@ -314,9 +314,6 @@ def test_a_leak_makes_no_false_violation(number: int) -> None:
         assert f"system 'store'['v{system.forgotten}']: " in str(told.error)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="states that look alike share their verdicts, and none is asked again"
-)
 def test_a_rule_over_what_nobody_observes_is_not_lost() -> None:
     """One step breaks the rule, in a variable that the World does not show."""
     flip = Move("flip", (), ((0, "set", 1),), 0, None, None)

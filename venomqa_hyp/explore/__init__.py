@@ -1,6 +1,6 @@
 """Exploring the graph of states: the execution memo and the path minimiser."""
 
-from venomqa_hyp.explore.cursor import Cursor
+from venomqa_hyp.explore.cursor import Cursor, key_of
 from venomqa_hyp.explore.failure import (
     Failure,
     Origin,
@@ -16,7 +16,9 @@ from venomqa_hyp.explore.rehearsal import (
     Given,
     Picked,
     Rehearsal,
+    Rehearsed,
     draft,
+    picked,
     rehearse,
 )
 from venomqa_hyp.explore.renames import Renames, pool_of
@@ -35,12 +37,15 @@ __all__ = [
     "Recorder",
     "Redraw",
     "Rehearsal",
+    "Rehearsed",
     "Renames",
     "Trail",
     "context_keys",
     "draft",
     "failure_of_result",
     "failure_of_verdict",
+    "key_of",
+    "picked",
     "pool_of",
     "rehearse",
 ]

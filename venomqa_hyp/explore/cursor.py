@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 import attrs
 from hypothesis.stateful import Bundle
 
-from venomqa_hyp.core import Action, FromContext, Name, State, Step, Transition, rename
+from venomqa_hyp.core import Action, FromContext, Name, State, Step, Transition, names_in, rename
 
 
 @attrs.frozen(eq=False)
@@ -62,6 +63,16 @@ class Cursor:
         return bool(_renames(self._numbers, now)) or (
             now is not self.state and bool(_renames(self.state.numbers, now))
         )
+
+
+def key_of(step: Step, numbers: Mapping[Name, int]) -> str | None:
+    """Return the text that tells a step from others, with numbers in place of random ids."""
+    if not numbers or not step.arguments:
+        return step.key
+    names = {
+        name: str(UUID(int=numbers[name])) for name in names_in(step.arguments) if name in numbers
+    }
+    return attrs.evolve(step, arguments=rename(dict(step.arguments), names)).key
 
 
 def _renames(numbers: Mapping[Name, int], now: State) -> Mapping[Name, Name]:

@@ -24,6 +24,7 @@ from venomqa_hyp.core import (
     volatile_places,
 )
 from venomqa_hyp.errors import DivergenceError, RollbackError
+from venomqa_hyp.explore.cursor import key_of
 from venomqa_hyp.explore.differences import describe
 from venomqa_hyp.explore.renames import Renames, results
 from venomqa_hyp.world import Chain, Mover, World
@@ -69,6 +70,8 @@ class Recorder:
         self.recalled = 0
         self.repeated = 0
         self._proven: set[str] = set()
+        self._recall_proven: set[str] = set()
+        self._merged_at: Chain | None = None
         self._renames = Renames(self.actions)
         self._all_hold = tuple([Verdict(item) for item in self.invariants])
         self._plain_results: dict[tuple[bool, int | None, str | None], ActionResult] = {}
@@ -97,12 +100,13 @@ class Recorder:
     def take(self, state_id: str, step: Step, key: str) -> Transition:
         """Return the transition for a step in a state, executing it if nobody did so yet.
 
-        :param key: ``step.key``, which the caller has at hand.
+        :param key: ``key_of(step, ...)``, which the caller has at hand.
         :raises DivergenceError: when the World did not repeat itself.
         :raises RollbackError: when rolling back does not bring a state back.
         """
         known = self.graph.find(state_id, key)
         if known is not None:
+            self._check_recalled(known)
             self.recalled += 1
             return known
         self.mover.go(state_id)
@@ -112,9 +116,13 @@ class Recorder:
         else:
             result, arrived = self._execute_twice(state_id, step, key)
         transition = self._transition(self.graph.states[state_id], step, result, arrived)
+        if arrived.id in self.graph.states:
+            self._merged_at = self.mover.chain
         self._add(transition, key, arrived)
         if result.exception is not None:
             self.saw_failure(self.mover.chain)
+        elif arrived.id in self._verdicts:
+            self._ask_again(step, arrived)
         return transition
 
     def verdicts(self, state_id: str) -> tuple[Verdict, ...]:
@@ -254,7 +262,7 @@ class Recorder:
         )
 
     def _repeat(self, transition: Transition) -> None:
-        key = transition.step.key
+        key = key_of(transition.step, transition.given)
         assert key is not None, "only steps with a key are recorded"
         self.repeated += 1
         names = self.graph.states[transition.from_id].names
@@ -334,6 +342,40 @@ class Recorder:
         if len(self._detailed) > DETAILED_STATES:
             oldest, _ = self._detailed.popitem(last=False)
             self.graph.replace(self.graph.states[oldest].without_data())
+
+    def _ask_again(self, step: Step, arrived: State) -> None:
+        """Ask the invariants in a known state that a new step led to: they must say the same."""
+        verdicts = [self.judge(item) for item in self.invariants]
+        if not verdicts:
+            return
+        if not self._invariants_write and self.world.observe().exact != arrived.exact:
+            self._invariants_write = True
+            self.mover.lose()
+            return
+        for known, now in zip(self._verdicts[arrived.id], verdicts, strict=True):
+            if known.holds != now.holds:
+                if not now.holds:
+                    self.saw_failure(self.mover.chain)
+                self.mover.lose()
+                first, then = ("holds" if item.holds else "is broken" for item in (known, now))
+                raise DivergenceError(
+                    f"{step} led to a state that another path had led to, where "
+                    f"{known.invariant.name} {first}, but now it {then}: "
+                    f"{known.message or now.message}."
+                )
+
+    def _check_recalled(self, known: Transition) -> None:
+        """Execute a recorded step where it was not executed before, once for each action.
+
+        That is where another path led to the state it leaves, and the World is there.
+        """
+        is_elsewhere = self._merged_at is None or self.mover.chain != self._merged_at
+        if is_elsewhere or known.action in self._recall_proven:
+            return
+        if self.mover.is_at(known.from_id):
+            self._recall_proven.add(known.action)
+            self.mover.leave()
+            self._repeat(known)
 
     def _judge_all(self, state_id: str) -> tuple[Verdict, ...]:
         self.mover.go(state_id)

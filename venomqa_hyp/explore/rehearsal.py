@@ -5,7 +5,7 @@ step stay valid when steps before it go. The value of a Bundle or of the context
 step that put it there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -24,7 +24,7 @@ from venomqa_hyp.core import (
     rename,
 )
 from venomqa_hyp.errors import DigestError
-from venomqa_hyp.explore.cursor import Cursor
+from venomqa_hyp.explore.cursor import Cursor, key_of
 from venomqa_hyp.explore.failure import Failure, failure_of_step, failure_of_verdicts
 from venomqa_hyp.explore.recorder import Recorder
 from venomqa_hyp.explore.renames import pool_of, results
@@ -230,7 +230,7 @@ class Rehearser:
         states = self._recorder.graph.states
         step = Step(draft.action.name, resolved[0])
         step_here = self.pools.cursor.renamed(step, draft.action, states[self._at])
-        key = step_here.key
+        key = key_of(step_here, states[self._at].numbers)
         if key is None:
             return None
         try:
@@ -313,3 +313,40 @@ def draft(
         if walk.take(drafts[-1]) is None:
             return None
     return tuple(drafts)
+
+
+def picked(
+    actions: Mapping[str, Action],
+    start: State,
+    steps: Sequence[Step],
+    outcomes: Sequence[tuple[Mapping[str, Any], Any]],
+) -> list[Mapping[str, int]]:
+    """Find out which values of their pools the arguments of executed steps were.
+
+    :param outcomes: what the context held after each step, and what the step returned; that of the
+        last may be missing.
+    :return: for each step, argument -> how many newer values there were.
+    """
+    pools = Pools(actions, start)
+    pools.note(INITIAL, Context(start.context))
+    found: list[Mapping[str, int]] = []
+    for number, step in enumerate(steps):
+        action = actions[step.action]
+        found.append(dict(_picks(pools, action, step)))
+        if number < len(outcomes):
+            context, value = outcomes[number]
+            pools.note(number, Context(context))
+            if action.target is not None:
+                pools.add(number, action.target, value)
+    return found
+
+
+def _picks(pools: Pools, action: Action, step: Step) -> Iterator[tuple[str, int]]:
+    for name, strategy in sorted(action.arguments.items()):
+        pool = pool_of(strategy)
+        if pool is None or not is_plain(strategy):
+            continue
+        if owner := pools.owner_of(pool, step.arguments[name]):
+            consume = "consume=True" in repr(strategy)
+            if taken := pools.pick(Chosen(pool, owner), consume=consume):
+                yield name, taken[1]

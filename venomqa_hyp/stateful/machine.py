@@ -209,7 +209,8 @@ class VenomStateMachine(RuleBasedStateMachine):
         live = self._venom_final or isinstance(self._venom_walk(), LiveWalk)
         if not live and run.reduction.postpone(failure, error, path, self._venom_provider, run):
             reject()
-        run.report(failure, path, error, final=self._venom_final or self._venom_run_is_own)
+        final = self._venom_final or self._venom_run_is_own
+        run.report(failure, self._venom_walk(), error, final=final)
 
     @_ends_run
     def _venom_enabled(self, action: Action) -> bool:

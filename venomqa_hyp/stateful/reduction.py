@@ -7,11 +7,11 @@ shrinks, test cases that cannot lead to anything shorter are rejected before the
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
-from venomqa_hyp.core import Step
+from venomqa_hyp.core import Step, canonical_text
 from venomqa_hyp.errors import DivergenceError
 from venomqa_hyp.explore import (
     Choices,
@@ -22,6 +22,7 @@ from venomqa_hyp.explore import (
     Recorder,
     Redraw,
     Rehearsal,
+    Rehearsed,
     draft,
     rehearse,
 )
@@ -40,6 +41,10 @@ class Host(Protocol):
     def recorder(self) -> Recorder: ...
 
     def confirms(self, failure: Failure, found: Rehearsal) -> bool: ...
+
+    def keep_if_real(
+        self, path: Sequence[Step], recorded: Sequence[Any], origin: Origin
+    ) -> None: ...
 
     def diverge(self, difference: str) -> None: ...
 
@@ -62,10 +67,12 @@ class Reduction:
     def __init__(self, *, shrinks: bool) -> None:
         self._shrinks = shrinks
         self._lengths: dict[Origin, int] = {}
+        self._made: dict[tuple[str, str, str], Choices] = {}
         self._minimised = False
         self._generated = False
         self._postponed: dict[Origin, _Postponed] = {}
         self._remembered: dict[Origin, BaseException] = {}
+        self._kept: dict[Origin, BaseException] = {}
         self._to_follow: deque[Origin] = deque()
         self._to_replay: deque[Origin] = deque()
         self._refused: set[Chain] = set()
@@ -75,7 +82,8 @@ class Reduction:
     @property
     def unreported(self) -> list[BaseException]:
         """The failures that were found, but not met again by a test case."""
-        return [item.error for item in self._postponed.values()] + self.remembered
+        postponed = [item.error for item in self._postponed.values()]
+        return [*postponed, *self.remembered, *self._kept.values()]
 
     @property
     def remembered(self) -> list[BaseException]:
@@ -85,6 +93,18 @@ class Reduction:
     def remember(self, failure: Failure, error: BaseException) -> None:
         """Take over a failure of an earlier run that still shows."""
         self._remembered[failure.origin] = error
+
+    def choices_of(self, action: str, argument: str, value: Any) -> Choices | None:
+        """Return the choices that made an argument of a failing path, where that is known."""
+        return self._made.get((action, argument, canonical_text(value)))
+
+    def keep(self, failure: Failure, error: BaseException) -> None:
+        """Raise a failure when the run ends, unless it is told of before."""
+        self._kept[failure.origin] = error
+
+    def forget(self, failure: Failure) -> None:
+        """Note that a failure was told of."""
+        self._kept.pop(failure.origin, None)
 
     def steer(self, provider: VenomProvider, positions: Mapping[str, int] | None) -> None:
         """Let a test case meet a postponed failure, if there is one."""
@@ -171,11 +191,19 @@ class Reduction:
             if found is None or found.failure is None or found.failure.origin != failure.origin:
                 return None
             best = Minimiser(recorder, _redraw_for(recorder)).minimise(found)
+            for item in (*found.steps, *best.steps):
+                self._note_choices(item)
         except DivergenceError as error:
+            run.keep_if_real(path, [], failure.origin)
             run.diverge(str(error))
             return None
         self._minimised = True
         return best
+
+    def _note_choices(self, taken: Rehearsed) -> None:
+        for name, given in taken.draft.given.items():
+            if isinstance(given, Drawn):
+                self._made[taken.step.action, name, canonical_text(given.value)] = given.choices
 
 
 def _redraw_for(recorder: Recorder) -> Redraw:

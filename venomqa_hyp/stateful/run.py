@@ -3,7 +3,7 @@
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import NoReturn
 
@@ -54,6 +54,7 @@ class Run:
         self.definition = definition
         self.reduction = Reduction(shrinks=shrinks)
         self.violations: dict[Origin, Violation] = {}
+        self.outcomes: dict[Origin, tuple[Outcome, ...]] = {}
         self._told: set[Origin] = set()
         self.last_failure: Failure | None = None
         self.executed_before_failure: int | None = None
@@ -117,7 +118,7 @@ class Run:
 
     def confirms(self, failure: Failure, found: Rehearsal) -> bool:
         """Execute a path in a fresh World, and return whether it fails there, too."""
-        recorded = [Outcome(item.context, item.transition.result.value) for item in found.steps]
+        recorded = [Outcome.of(item.context, item.transition.result) for item in found.steps]
         self.renew()
         self.last_failure = None
         walk = LiveWalk(self)
@@ -137,6 +138,32 @@ class Run:
             "were executed again from the start. Something outside the World keeps state."
         )
         return False
+
+    def keep_if_real(
+        self, path: Sequence[Step], recorded: Sequence[Outcome], origin: Origin | None = None
+    ) -> None:
+        """Execute a path in a fresh World before the run begins anew; tell of it if it fails.
+
+        :param recorded: what came of its steps before.
+        :param origin: only a failure of this origin counts.
+        """
+        if not self.can_start_over:
+            return
+        self.renew()
+        walk = LiveWalk(self)
+        try:
+            walk.retrace(path, recorded)
+            for invariant in self.definition.invariants:
+                walk.check(invariant)
+        except BaseException as error:
+            failure, self.last_failure = self.last_failure, None
+            if failure is None:
+                raise
+            if origin in (None, failure.origin):
+                told = "\n".join(f"  {step}" for step in walk.path)
+                error.add_note(f"Seen after:\n{told}")
+                self.report(failure, walk, error, final=True)
+                self.reduction.keep(failure, error)
 
     def diverge(self, difference: str) -> None:
         """Stop using the record, because the World did not repeat itself."""
@@ -182,25 +209,27 @@ class Run:
         error.__context__ = verdict.exception
         raise error from verdict.exception
 
-    def report(
-        self, failure: Failure, path: Sequence[Step], error: BaseException, *, final: bool
-    ) -> None:
+    def report(self, failure: Failure, walk: Walk, error: BaseException, *, final: bool) -> None:
         """Put a failure on record, with the shortest path that shows it.
 
+        :param walk: what it was seen at the end of.
         :param final: whether it is told to the user; others are seen while the run goes on.
         """
         if final:
             self._told.add(failure.origin)
+            self.reduction.forget(failure)
+        path = walk.path
         known = self.violations.get(failure.origin)
         if final or known is None or len(path) <= len(known.reproduction_path):
             self.violations[failure.origin] = Violation(
                 failure.name, failure.severity, failure.message, tuple(path), error
             )
+            self.outcomes[failure.origin] = tuple(walk.outcomes)
 
     @property
-    def told(self) -> tuple[Violation, ...]:
+    def told(self) -> Mapping[Origin, Violation]:
         """The failures that were told to the user."""
-        return tuple(item for origin, item in self.violations.items() if origin in self._told)
+        return {origin: item for origin, item in self.violations.items() if origin in self._told}
 
     def close(self) -> ExplorationResult | None:
         """Roll back, close the World where this run opened it, and return the record.
@@ -243,7 +272,7 @@ class Run:
         executed = [name for name in self.definition.actions if recorder.executions[name]]
         return ExplorationResult(
             graph=max(self._explored or recorder.graph, recorder.graph, key=len),
-            violations=self.told,
+            violations=tuple(self.told.values()),
             action_coverage=len(executed) / len(self.definition.actions),
             duration=perf_counter() - self._start,
             executions=dict(recorder.executions),

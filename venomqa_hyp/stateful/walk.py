@@ -6,10 +6,12 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 import attrs
 from hypothesis import reject
+from hypothesis.stateful import multiple
 
 from venomqa_hyp.core import ActionResult, Invariant, Step, Transition, Verdict
 from venomqa_hyp.errors import DivergenceError
-from venomqa_hyp.explore import Cursor, Failure, Recorder, Renames
+from venomqa_hyp.explore import Cursor, Failure, Recorder, Renames, key_of
+from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.world import ROOT, Chain, Context, World, extend
 
 _Answer = TypeVar("_Answer")
@@ -18,6 +20,8 @@ _Answer = TypeVar("_Answer")
 class Host(Protocol):
     """The run, as a walk sees it."""
 
+    definition: Definition
+
     @property
     def recorder(self) -> Recorder: ...
 
@@ -25,6 +29,8 @@ class Host(Protocol):
     def last_failure(self) -> Failure | None: ...
 
     def permits(self, chain: Chain, depth: int, is_new: bool, exploring: bool) -> bool: ...
+
+    def keep_if_real(self, path: Sequence[Step], recorded: Sequence["Outcome"]) -> None: ...
 
     def diverge(self, difference: str) -> None: ...
 
@@ -40,6 +46,11 @@ class Outcome:
     context: Mapping[str, Any]
     value: Any
 
+    @classmethod
+    def of(cls, context: Mapping[str, Any], result: ActionResult) -> "Outcome":
+        """Describe a step that was executed; one that failed adds nothing to a Bundle."""
+        return cls(context, result.value if result.success else multiple())
+
 
 class LiveWalk:
     """Executes every step in the World, from the initial state, as plain Hypothesis would.
@@ -51,6 +62,7 @@ class LiveWalk:
         self._run = run
         self._renames = Renames(run.recorder.actions)
         self.path: list[Step] = []
+        self.outcomes: list[Outcome] = []
         if rewind:
             run.recorder.mover.reset()
         run.recorder.mover.lose()
@@ -70,6 +82,8 @@ class LiveWalk:
         result = self._run.recorder.act(step)
         if result.exception is not None:
             self._run.raise_exception(self.path, result)
+        if self._run.definition.rollback:
+            self.outcomes.append(Outcome.of(self.context.save(), result))
         return result
 
     def check(self, invariant: Invariant) -> None:
@@ -122,6 +136,10 @@ class RecordedWalk:
         return self._path if self._live is None else self._live.path
 
     @property
+    def outcomes(self) -> list[Outcome]:
+        return self._outcomes if self._live is None else self._live.outcomes
+
+    @property
     def world(self) -> World:
         """The World, in the state of this walk; whoever asks for it may change it."""
         if self._live is None and self._lent is None and self._went_here():
@@ -147,7 +165,7 @@ class RecordedWalk:
         step_here = self._cursor.renamed(
             step, self._recorder.actions[step.action], states[self._at]
         )
-        key = step_here.key
+        key = key_of(step_here, states[self._at].numbers)
         if self._live is None and key is None and self._went_here():
             self._live = self._continue_live()
         if self._live is not None or key is None:
@@ -194,7 +212,7 @@ class RecordedWalk:
         self._at = transition.to_id
         arrived = self._recorder.graph.states[self._at]
         self._cursor = self._cursor.follow(transition, arrived)
-        self._outcomes.append(Outcome(arrived.context, transition.result.value))
+        self._outcomes.append(Outcome.of(arrived.context, transition.result))
         self._context = None
 
     def _retrace(self, invariant: Invariant | None = None) -> ActionResult:
@@ -224,12 +242,15 @@ class RecordedWalk:
         try:
             return ask()
         except DivergenceError as error:
+            if self._recorder.has_seen_failure(self._recorder.mover.chain):
+                self._run.keep_if_real(self._path, self._outcomes)
             self._run.diverge(str(error))
             return None
 
     def _continue_live(self) -> LiveWalk:
         live = LiveWalk(self._run, rewind=False)
         live.path.extend(self._path)
+        live.outcomes.extend(self._outcomes)
         return live
 
     def _notice_changes(self) -> None:
