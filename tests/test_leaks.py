@@ -30,6 +30,7 @@ from venomqa_hyp import (
 from venomqa_hyp.errors import InvariantViolated, RollbackError, WorldError
 from venomqa_hyp.explore import Recorder
 from venomqa_hyp.stateful import DivergenceWarning
+from venomqa_hyp.world import Mover
 
 SEEDS = range(10)
 COLUMNS = {
@@ -356,9 +357,17 @@ def test_states_differ_where_a_random_key_names_another_row() -> None:
     assert len(reached) == 2
 
 
+@pytest.mark.parametrize("keeps", [True, False])
 @pytest.mark.parametrize("by_bundle", [True, False])
-def test_random_keys_make_the_same_states_as_numbers_do(by_bundle: bool) -> None:
-    """States and steps are as many as where ids count up: ids are told apart, and nothing else."""
+def test_random_keys_make_the_same_states_as_numbers_do(
+    by_bundle: bool, keeps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """States and steps are as many as where ids count up: ids are told apart, and nothing else.
+
+    Also where steps are executed again, and the ids made anew, since no checkpoint is kept.
+    """
+    if not keeps:
+        monkeypatch.setattr(Mover, "leave", lambda mover: None)
     counts = [
         [
             (told.record.states_visited, told.record.transitions_taken)

@@ -1,6 +1,6 @@
 """Exploring the graph of states: the execution memo and the path minimiser."""
 
-from venomqa_hyp.explore.cursor import Cursor, key_of
+from venomqa_hyp.explore.cursor import Arrival, Cursor, key_of
 from venomqa_hyp.explore.failure import (
     Failure,
     Origin,
@@ -25,6 +25,7 @@ from venomqa_hyp.explore.renames import Renames, pool_of
 from venomqa_hyp.explore.trail import Trail, context_keys
 
 __all__ = [
+    "Arrival",
     "Choices",
     "Cursor",
     "Draft",

@@ -12,6 +12,14 @@ from venomqa_hyp.core import Action, FromContext, Name, State, Step, Transition,
 
 
 @attrs.frozen(eq=False)
+class Arrival:
+    """A step as it was taken, and the state it led to as that was then."""
+
+    transition: Transition
+    state: State
+
+
+@attrs.frozen(eq=False)
 class Cursor:
     """The state a path is in, as it was when the path arrived.
 
@@ -24,20 +32,22 @@ class Cursor:
     state: State
     _numbers: Mapping[Name, int] = MappingProxyType({})
 
-    def follow(self, transition: Transition, arrived: State) -> "Cursor":
+    def follow(self, arrival: Arrival) -> "Cursor":
         """Return the cursor after a step."""
-        kept = transition.kept
+        kept = arrival.transition.kept
         numbers = {
             name: number if kept is None else kept[number]
             for name, number in self._numbers.items()
             if kept is None or number < len(kept)
         }
         still = {name: number for name, number in numbers.items() if number is not None}
-        return Cursor(arrived, {**still, **transition.made})
+        return Cursor(arrival.state, {**still, **arrival.transition.made})
 
-    def renames(self, transition: Transition, arrived: State) -> Mapping[Name, Name]:
+    def renames(self, arrival: Arrival) -> Mapping[Name, Name]:
         """Return how a step renames the ids in the context."""
-        kept = transition.kept or range(len(self.state.names))
+        kept, arrived = arrival.transition.kept, arrival.state
+        if kept is None:
+            kept = tuple(range(len(self.state.names)))
         return {
             name: arrived.names[number]
             for name, number in zip(self.state.names, kept, strict=False)
@@ -48,8 +58,9 @@ class Cursor:
         """Return a step with the ids that the state has now in the graph."""
         if not now.names or not step.arguments:
             return step
-        in_bundles = _renames(self._numbers, now)
         in_context = {} if now is self.state else _renames(self.state.numbers, now)
+        others = {old: new for old, new in in_context.items() if old not in self._numbers}
+        in_bundles = {**others, **_renames(self._numbers, now)}
         arguments: dict[str, Any] = {}
         for name, value in step.arguments.items():
             given = action.arguments.get(name)

@@ -24,7 +24,7 @@ from venomqa_hyp.core import (
     volatile_places,
 )
 from venomqa_hyp.errors import DivergenceError, RollbackError
-from venomqa_hyp.explore.cursor import key_of
+from venomqa_hyp.explore.cursor import Cursor, key_of
 from venomqa_hyp.explore.differences import describe
 from venomqa_hyp.explore.renames import Renames, results
 from venomqa_hyp.world import Chain, Mover, World
@@ -109,7 +109,9 @@ class Recorder:
             self._check_recalled(known)
             self.recalled += 1
             return known
-        self.mover.go(state_id)
+        named = Cursor(self.graph.states[state_id])
+        self.mover.go(state_id)  # which may make random ids anew
+        step = named.renamed(step, self.actions[step.action], self.graph.states[state_id])
         if step.action in self._proven:
             self.mover.leave()
             result, arrived = self._execute(step, key)

@@ -24,7 +24,7 @@ from venomqa_hyp.core import (
     rename,
 )
 from venomqa_hyp.errors import DigestError
-from venomqa_hyp.explore.cursor import Cursor, key_of
+from venomqa_hyp.explore.cursor import Arrival, Cursor, key_of
 from venomqa_hyp.explore.failure import Failure, failure_of_step, failure_of_verdicts
 from venomqa_hyp.explore.recorder import Recorder
 from venomqa_hyp.explore.renames import pool_of, results
@@ -131,11 +131,14 @@ class Pools:
         """Return the values in a pool with their owners, oldest first."""
         return self._held.setdefault(pool, [])
 
-    def follow(self, number: int, transition: Transition, arrived: State) -> None:
+    def take(self, number: int, action: Action, arrival: Arrival) -> None:
         """Go on to the state after a step."""
-        renames = self.cursor.renames(transition, arrived)
-        self.cursor = self.cursor.follow(transition, arrived)
-        self.note(number, Context(arrived.context), renames)
+        renames = self.cursor.renames(arrival)
+        self.cursor = self.cursor.follow(arrival)
+        self.note(number, Context(arrival.state.context), renames)
+        result = arrival.transition.result
+        if action.target is not None and result.success:
+            self.add(number, action.target, result.value)
 
     def note(
         self, number: int, context: Context, renames: Mapping[Name, Name] = MappingProxyType({})
@@ -239,9 +242,7 @@ class Rehearser:
             return None
         self._at = transition.to_id
         self._trail.note(draft.action, transition.result)
-        self.pools.follow(draft.number, transition, states[self._at])
-        if draft.action.target is not None and transition.result.success:
-            self.pools.add(draft.number, draft.action.target, transition.result.value)
+        self.pools.take(draft.number, draft.action, Arrival(transition, states[self._at]))
         return Rehearsed(draft, step, resolved[1], transition, self.pools.cursor.state.context)
 
     def failure_after(self, taken: Rehearsed) -> Failure | None:
@@ -286,33 +287,53 @@ def rehearse(recorder: Recorder, drafts: Sequence[Draft]) -> Rehearsal:
 
 
 def draft(
-    recorder: Recorder, steps: Sequence[Step], choices: Sequence[Mapping[str, Choices]]
+    recorder: Recorder,
+    start: State,
+    steps: Sequence[Step],
+    arrivals: Sequence[Arrival],
+    choices: Sequence[Mapping[str, Choices]],
 ) -> tuple[Draft, ...] | None:
     """Find out how the arguments of executed steps came about.
 
+    :param start: the state before the first step.
+    :param arrivals: what came of each step; that of the last may be missing.
     :param choices: for each step, argument -> the choices its strategy made.
     :return: ``None`` where the origin of an argument cannot be told.
-    :raises DivergenceError: when the World does not repeat itself.
     """
-    walk = Rehearser(recorder)
+    pools = Pools(recorder.actions, start)
+    pools.note(INITIAL, Context(start.context))
     drafts: list[Draft] = []
     for number, step in enumerate(steps):
         action = recorder.actions[step.action]
-        given: dict[str, Given] = {}
-        for name, strategy in action.arguments.items():
-            pool = pool_of(strategy)
-            if not is_plain(strategy):
-                return None
-            if pool is None:
-                given[name] = Drawn(step.arguments[name], choices[number].get(name, ()))
-            elif owner := walk.pools.owner_of(pool, step.arguments[name]):
-                given[name] = Chosen(pool, owner)
-            else:
-                return None
-        drafts.append(Draft(number, action, given))
-        if walk.take(drafts[-1]) is None:
+        given = drafted(action, step, choices[number], pools)
+        if given is None:
             return None
+        drafts.append(Draft(number, action, given))
+        if number < len(arrivals):
+            pools.take(number, action, arrivals[number])
     return tuple(drafts)
+
+
+def drafted(
+    action: Action, step: Step, choices: Mapping[str, Choices], pools: Pools
+) -> Mapping[str, Given] | None:
+    """Find out how the arguments of one step came about; ``None`` where that cannot be told.
+
+    :param choices: argument -> the choices its strategy made.
+    :param pools: what could be picked.
+    """
+    given: dict[str, Given] = {}
+    for name, strategy in action.arguments.items():
+        pool = pool_of(strategy)
+        if not is_plain(strategy):
+            return None
+        if pool is None:
+            given[name] = Drawn(step.arguments[name], choices.get(name, ()))
+        elif owner := pools.owner_of(pool, step.arguments[name]):
+            given[name] = Chosen(pool, owner)
+        else:
+            return None
+    return given
 
 
 def picked(

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 
 import attrs
 
-from venomqa_hyp.core import Step, canonical_text
+from venomqa_hyp.core import State, Step, canonical_text
 from venomqa_hyp.errors import DivergenceError
 from venomqa_hyp.explore import (
+    Arrival,
     Choices,
     Drawn,
     Failure,
@@ -32,6 +33,22 @@ from venomqa_hyp.world import Chain
 #: Executions for looking for further bugs once one was found, and for Hypothesis's own shrinking.
 FURTHER_SEARCH = 500
 FURTHER_SHRINKING = 60
+
+
+class Walk(Protocol):
+    """The walk at whose end a failure was seen."""
+
+    start: State
+    arrivals: list[Arrival]
+
+    @property
+    def recorded_path(self) -> list[Step]: ...
+
+    @property
+    def path(self) -> list[Step]: ...
+
+    @property
+    def outcomes(self) -> Sequence[Any]: ...
 
 
 class Host(Protocol):
@@ -125,7 +142,7 @@ class Reduction:
         self,
         failure: Failure,
         error: BaseException,
-        path: Sequence[Step],
+        walk: Walk,
         provider: VenomProvider | None,
         run: Host,
     ) -> bool:
@@ -137,7 +154,7 @@ class Reduction:
         known = self._postponed.pop(failure.origin, None) or failure.origin in self._lengths
         steered = provider is not None and provider.steered
         if self._shrinks and provider is not None and not known and not steered:
-            found = self._minimise(failure, path, provider, run)
+            found = self._minimise(failure, walk, provider, run)
             if found is not None and not run.confirms(failure, found):
                 return True
             if found is not None:
@@ -148,8 +165,8 @@ class Reduction:
                 self._to_follow.append(failure.origin)
                 self._lengths[failure.origin] = len(found.steps)
                 return True
-        length = self._lengths.get(failure.origin, len(path))
-        self._lengths[failure.origin] = min(length, len(path))
+        length = self._lengths.get(failure.origin, len(walk.path))
+        self._lengths[failure.origin] = min(length, len(walk.path))
         return False
 
     def permits(self, chain: Chain, depth: int, is_new: bool, exploring: bool) -> bool:
@@ -179,14 +196,14 @@ class Reduction:
         return False
 
     def _minimise(
-        self, failure: Failure, path: Sequence[Step], provider: VenomProvider, run: Host
+        self, failure: Failure, walk: Walk, provider: VenomProvider, run: Host
     ) -> Rehearsal | None:
-        recorder = run.recorder
+        recorder, path = run.recorder, walk.recorded_path
         choices = provider.argument_choices([list(step.arguments) for step in path])
         if choices is None:
             return None
         try:
-            drafts = draft(recorder, path, choices)
+            drafts = draft(recorder, walk.start, path, walk.arrivals, choices)
             found = None if drafts is None else rehearse(recorder, drafts)
             if found is None or found.failure is None or found.failure.origin != failure.origin:
                 return None
@@ -194,7 +211,7 @@ class Reduction:
             for item in (*found.steps, *best.steps):
                 self._note_choices(item)
         except DivergenceError as error:
-            run.keep_if_real(path, [], failure.origin)
+            run.keep_if_real(path, walk.outcomes, failure.origin)
             run.diverge(str(error))
             return None
         self._minimised = True

@@ -10,7 +10,7 @@ from hypothesis.stateful import multiple
 
 from venomqa_hyp.core import ActionResult, Invariant, Step, Transition, Verdict
 from venomqa_hyp.errors import DivergenceError
-from venomqa_hyp.explore import Cursor, Failure, Recorder, Renames, key_of
+from venomqa_hyp.explore import Arrival, Cursor, Failure, Recorder, Renames, key_of
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.world import ROOT, Chain, Context, World, extend
 
@@ -127,9 +127,15 @@ class RecordedWalk:
         self._live: LiveWalk | None = None
         self._lent: Chain | None = None
         self._path: list[Step] = []
-        self._outcomes: list[Outcome] = []
-        self._cursor = Cursor(run.recorder.graph.initial)
+        self.start = run.recorder.graph.initial
+        self.arrivals: list[Arrival] = []
+        self._cursor = Cursor(self.start)
         self._context: Context | None = None
+
+    @property
+    def recorded_path(self) -> list[Step]:
+        """The steps that were answered from the record, or added to it."""
+        return self._path
 
     @property
     def path(self) -> list[Step]:
@@ -137,7 +143,9 @@ class RecordedWalk:
 
     @property
     def outcomes(self) -> list[Outcome]:
-        return self._outcomes if self._live is None else self._live.outcomes
+        if self._live is not None:
+            return self._live.outcomes
+        return [Outcome.of(item.state.context, item.transition.result) for item in self.arrivals]
 
     @property
     def world(self) -> World:
@@ -211,16 +219,16 @@ class RecordedWalk:
     def _go_on(self, transition: Transition) -> None:
         self._at = transition.to_id
         arrived = self._recorder.graph.states[self._at]
-        self._cursor = self._cursor.follow(transition, arrived)
-        self._outcomes.append(Outcome.of(arrived.context, transition.result))
+        self.arrivals.append(Arrival(transition, arrived))
+        self._cursor = self._cursor.follow(self.arrivals[-1])
         self._context = None
 
     def _retrace(self, invariant: Invariant | None = None) -> ActionResult:
         """Execute this very path: a failure is told only of steps that were really executed."""
         __tracebackhide__ = True
-        self._live = LiveWalk(self._run)
+        outcomes, self._live = self.outcomes, LiveWalk(self._run)
         try:
-            result = self._live.retrace(self._path, self._outcomes)
+            result = self._live.retrace(self._path, outcomes)
             if invariant is not None:
                 self._live.check(invariant)
         except BaseException:
@@ -243,14 +251,14 @@ class RecordedWalk:
             return ask()
         except DivergenceError as error:
             if self._recorder.has_seen_failure(self._recorder.mover.chain):
-                self._run.keep_if_real(self._path, self._outcomes)
+                self._run.keep_if_real(self._path, self.outcomes)
             self._run.diverge(str(error))
             return None
 
     def _continue_live(self) -> LiveWalk:
         live = LiveWalk(self._run, rewind=False)
         live.path.extend(self._path)
-        live.outcomes.extend(self._outcomes)
+        live.outcomes.extend(self.outcomes)
         return live
 
     def _notice_changes(self) -> None:
