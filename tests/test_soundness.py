@@ -15,7 +15,7 @@ from tiny_systems import Stack
 
 from venomqa_hyp import Action, Context, Invariant, Observation, Step, World, venom_machine
 from venomqa_hyp.adapters.memory import MemoryAdapter
-from venomqa_hyp.errors import DivergenceError, InvariantViolated
+from venomqa_hyp.errors import DivergenceError, InvariantViolated, RollbackError
 from venomqa_hyp.explore import Recorder
 from venomqa_hyp.stateful import DivergenceWarning
 
@@ -232,6 +232,43 @@ def test_a_rare_violation_of_what_nobody_observes_is_raised_at_the_end() -> None
     assert "Seen after:" in "\n".join(caught.value.__notes__)
     assert machine.last_run is not None
     assert [item.name for item in machine.last_run.violations] == ["unarmed"]
+
+
+def test_an_observation_that_is_never_the_same_is_no_leak() -> None:
+    """What changes while nothing acts is named, and not called a rollback that failed."""
+    reads = itertools.count()
+
+    class Counting(MemoryAdapter):
+        def observe(self) -> Observation:
+            return Observation.create("store", {**self.data, "reads": next(reads)})
+
+    store = Counting()
+    machine = venom_machine(World(store, {"store": store}), [Action("increase", increase)])
+    told = r"the observation is not stable, .*'store'\['reads'\]: \d+ and \d+\. .*settle="
+    with pytest.raises(RollbackError, match=told):
+        run(machine)
+
+
+def test_a_run_counts_the_states_of_all_its_worlds() -> None:
+    """Where each World begins in another state, what was seen in the ones before counts, too."""
+    begins = itertools.count()
+
+    def make() -> World:
+        store = MemoryAdapter({"n": 0, "world": f"number {'x' * next(begins)}"})
+        return World(store, {"store": store})
+
+    machine = venom_machine(
+        make,
+        [Action("increase", increase)],
+        [Invariant("small", lambda world: world.api["n"] < 3)],
+    )
+    with pytest.raises(InvariantViolated):
+        run(machine)
+    record = machine.last_run
+    assert record is not None
+    worlds = {state.observations["store"].data["world"] for state in record.graph.states.values()}
+    assert len(worlds) >= 2
+    assert record.states_visited >= 5
 
 
 def sequence_machine(limit: int, *others: Action) -> Any:

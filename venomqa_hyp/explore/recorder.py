@@ -247,6 +247,7 @@ class Recorder:
         restored = self.world.observe()
         if restored.exact == before.exact:
             return
+        self._check_stable(restored)
         self.mover.lose()
         self.mover.go(before.id)
         again = self.world.observe()
@@ -255,13 +256,24 @@ class Recorder:
             raise RollbackError(
                 f"rolling back did not undo {step}: {describe(before, again)}. A system of the "
                 "World does not reach what the API writes (another database, a connection of its "
-                "own that never sees the commit), or cannot restore it."
+                "own that never sees the commit), or cannot restore it; or the API still wrote "
+                "after it answered: wait for that with World(..., settle=...)."
             )
         raise DivergenceError(
             f"something changed the World after {step} was rolled back: "
             f"{describe(before, restored)}. Wait for work in the background with "
             "World(..., settle=...)."
         )
+
+    def _check_stable(self, seen: State) -> None:
+        """Look again: what changes while nobody acts is no leak."""
+        again = self.world.observe()
+        if again.exact != seen.exact and self.world.observe().exact != again.exact:
+            raise RollbackError(
+                f"the observation is not stable, it changes while nothing acts: "
+                f"{describe(seen, again)}. Leave out of what is observed what is made anew each "
+                "time it is read, or wait for work in the background with World(..., settle=...)."
+            )
 
     def _repeat(self, transition: Transition) -> None:
         key = key_of(transition.step, transition.given)

@@ -107,7 +107,7 @@ class Run:
             raise
         except WorldError as error:
             self._closing_failures.append(str(error))  # told when the run ends
-        self._explored = max(self._explored or recorder.graph, recorder.graph, key=len)
+        left = recorder.graph
         world = self.definition.open_world()
         _claim(world)
         try:
@@ -115,6 +115,11 @@ class Run:
         except BaseException:
             _release(self.definition, world)
             raise
+        if recorder.graph is not left:
+            if self._explored is None:
+                self._explored = left
+            else:
+                self._explored.include(left)
 
     def confirms(self, failure: Failure, found: Rehearsal) -> bool:
         """Execute a path in a fresh World, and return whether it fails there, too."""
@@ -270,8 +275,11 @@ class Run:
 
     def _summary(self, recorder: Recorder) -> ExplorationResult:
         executed = [name for name in self.definition.actions if recorder.executions[name]]
+        graph = self._explored or recorder.graph
+        if graph is not recorder.graph:
+            graph.include(recorder.graph)
         return ExplorationResult(
-            graph=max(self._explored or recorder.graph, recorder.graph, key=len),
+            graph=graph,
             violations=tuple(self.told.values()),
             action_coverage=len(executed) / len(self.definition.actions),
             duration=perf_counter() - self._start,
