@@ -23,8 +23,8 @@ message     what was seen
 steps       in order from the initial state; the last one shows the failure
 action      the name of an action
 arguments   argument -> its value; left out where empty
-choices     argument -> the Hypothesis choices that made its value: a list of integers,
-            booleans, floats, strings and bytes; left out where empty
+choices     argument -> the Hypothesis choices that make its value, where JSON cannot hold it:
+            a list of integers, booleans, floats, strings and bytes; left out where empty
 picks       argument -> how many newer values there were than the one picked from a Bundle
             or from the context; left out where empty
 =========== ==========================================================================
