@@ -78,17 +78,17 @@ def test_a_uuid_is_the_same_id_as_its_text() -> None:
     assert as_text.names == as_uuid.names == (str(key),)
 
 
-CLOCKS = [
-    time.time(),
-    int(time.time()),
-    time.time_ns(),
-    str(int(time.time() * 1000)),
-    "2026-11-21T03:12:45.123456+00:00",
-    "2026-11-21 03:12:45",
-]
+CLOCKS = {
+    "seconds": time.time(),
+    "whole seconds": int(time.time()),
+    "nanoseconds": time.time_ns(),
+    "text of milliseconds": str(int(time.time() * 1000)),
+    "ISO 8601": "2026-11-21T03:12:45.123456+00:00",
+    "SQL": "2026-11-21 03:12:45",
+}
 
 
-@pytest.mark.parametrize("clock", CLOCKS, ids=repr)
+@pytest.mark.parametrize("clock", CLOCKS.values(), ids=CLOCKS.keys())
 def test_clocks_are_left_out_and_nothing_is_not_a_clock(clock: Any) -> None:
     """What a clock shows makes no difference, but that it shows something does."""
     assert identity(orders(), last=clock) == identity(orders(), last=time.time())

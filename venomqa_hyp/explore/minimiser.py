@@ -32,7 +32,6 @@ Redraw = Callable[[str, str, Choices | None], Drawn | None]
 REDUCTION_BUDGET = 2_000
 MAKING_UP_BUDGET = 150
 SEARCH_BUDGET = 100
-SEARCH_BUDGET_WHEN_SHORT = 12
 SHORT = 4
 LETTERS_PER_ACTION = 6
 VALUES_PER_ARGUMENT = 3
@@ -69,9 +68,9 @@ class Minimiser:
         best = self._lower(best)
         self._limit = self._recorder.executed + MAKING_UP_BUDGET
         best = self._make_up(best)
-        budget = SEARCH_BUDGET if len(best.steps) > SHORT else SEARCH_BUDGET_WHEN_SHORT
-        self._limit = self._recorder.executed + budget
-        best = self._search(best) or best
+        if len(best.steps) > SHORT:
+            self._limit = self._recorder.executed + SEARCH_BUDGET
+            best = self._search(best) or best
         self._limit = self._recorder.executed + REDUCTION_BUDGET
         return self._lower(best)
 
