@@ -15,7 +15,7 @@ from tiny_systems import Stack
 
 from venomqa_hyp import Action, Context, Invariant, Observation, Step, World, venom_machine
 from venomqa_hyp.adapters.memory import MemoryAdapter
-from venomqa_hyp.errors import InvariantViolated
+from venomqa_hyp.errors import DivergenceError, InvariantViolated, RollbackError
 from venomqa_hyp.explore import Recorder
 from venomqa_hyp.stateful import DivergenceWarning
 
@@ -162,6 +162,113 @@ def test_an_action_that_fails_only_on_another_path_is_no_finding_there() -> None
         with pytest.raises(AssertionError) as caught:
             run(machine)
     assert "state.arm()\nstate.fire()\n" in "\n".join(caught.value.__notes__)
+
+
+def test_a_result_is_not_taken_over_from_a_state_that_only_looks_alike() -> None:
+    """Where a new step leads to a known state, the first recall of an action is executed, too."""
+    store = HidesAColumn()
+
+    def arm(api: Any, context: Context) -> None:
+        api["_armed"] = True
+
+    def fire(api: Any, context: Context) -> None:
+        api["fired"] = api.get("_armed", False)
+
+    actions = [Action("arm", arm), Action("fire", fire)]
+    recorder = Recorder(World(store, {"store": store}), actions)
+    start = recorder.graph.initial.id
+    recorder.take(start, Step("fire", {}), "fire")
+    assert recorder.take(start, Step("arm", {}), "arm").to_id == start
+    with pytest.raises(DivergenceError, match=r"fire\(\) .*'fired'\]: False and True"):
+        recorder.take(start, Step("fire", {}), "fire")
+
+
+@pytest.mark.parametrize("own_world", [True, False])
+def test_a_verdict_is_asked_again_where_a_new_step_leads_to_a_known_state(own_world: bool) -> None:
+    """A rule over what nobody observes is told as broken, and the run says why it diverged."""
+
+    def make() -> World:
+        store = HidesAColumn()
+        return World(store, {"store": store})
+
+    def arm(api: Any, context: Context) -> None:
+        api["_armed"] = True
+
+    machine = venom_machine(
+        make if own_world else make(),
+        [Action("arm", arm), Action("look", look)],
+        [Invariant("unarmed", lambda world: not world.api.get("_armed"))],
+    )
+    with (
+        pytest.warns(DivergenceWarning, match=r"where unarmed holds, but now it is broken"),
+        pytest.raises(InvariantViolated) as caught,
+    ):
+        run(machine)
+    assert machine.last_run is not None
+    (violation,) = machine.last_run.violations
+    assert [step.action for step in violation.reproduction_path][-1] == "arm"
+    assert "state.arm()" in "\n".join(caught.value.__notes__)
+
+
+def test_a_rare_violation_of_what_nobody_observes_is_raised_at_the_end() -> None:
+    """It is not lost where no later test case happens to meet it again."""
+    store = HidesAColumn()
+    calls = itertools.count()
+
+    def arm(api: Any, context: Context, number: int) -> None:
+        if number == 7 and next(calls) < 2:  # once, and once more to make sure
+            api["_armed"] = True
+
+    machine = venom_machine(
+        World(store, {"store": store}),
+        [Action("arm", arm, arguments={"number": st.integers(0, 9)})],
+        [Invariant("unarmed", lambda world: not world.api.get("_armed"))],
+    )
+    with (
+        pytest.warns(DivergenceWarning),
+        pytest.raises(InvariantViolated, match="unarmed") as caught,
+    ):
+        run(seed(1)(machine))
+    assert "Seen after:" in "\n".join(caught.value.__notes__)
+    assert machine.last_run is not None
+    assert [item.name for item in machine.last_run.violations] == ["unarmed"]
+
+
+def test_an_observation_that_is_never_the_same_is_no_leak() -> None:
+    """What changes while nothing acts is named, and not called a rollback that failed."""
+    reads = itertools.count()
+
+    class Counting(MemoryAdapter):
+        def observe(self) -> Observation:
+            return Observation.create("store", {**self.data, "reads": next(reads)})
+
+    store = Counting()
+    machine = venom_machine(World(store, {"store": store}), [Action("increase", increase)])
+    told = r"the observation is not stable, .*'store'\['reads'\]: \d+ and \d+\. .*settle="
+    with pytest.raises(RollbackError, match=told):
+        run(machine)
+
+
+def test_a_run_counts_the_states_of_all_its_worlds() -> None:
+    """Where each World begins in another state, what was seen in the ones before counts, too."""
+    begins = itertools.count()
+
+    def make() -> World:
+        store = MemoryAdapter({"n": 0, "world": f"number {'x' * next(begins)}"})
+        return World(store, {"store": store})
+
+    machine = venom_machine(
+        make,
+        [Action("increase", increase)],
+        [Invariant("small", lambda world: world.api["n"] < 3)],
+    )
+    with pytest.raises(InvariantViolated):
+        run(machine)
+    record = machine.last_run
+    assert record is not None
+    worlds = {state.observations["store"].data["world"] for state in record.graph.states.values()}
+    assert len(worlds) >= 2
+    assert record.states_visited >= 5
 
 
 def sequence_machine(limit: int, *others: Action) -> Any:

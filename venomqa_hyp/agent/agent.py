@@ -15,6 +15,7 @@ from venomqa_hyp.errors import DefinitionError, DivergenceError
 from venomqa_hyp.explore import Explorer, Rehearsal, Strategy
 from venomqa_hyp.stateful import ActionDraws, Run, as_in_test_case
 from venomqa_hyp.stateful.definition import Definition, WorldSource, define
+from venomqa_hyp.stateful.walk import RehearsedWalk
 
 
 class Agent:
@@ -156,8 +157,8 @@ class _Exploration:
             return
         settled = self.run.reduction.settle(found, self.run)
         if settled is not None:
-            path = [item.step for item in settled[0].steps]
-            self.run.report(found.failure, path, settled[1], final=True)
+            walk = RehearsedWalk(self.run.recorder.graph.initial, settled[0].steps)
+            self.run.report(found.failure, walk, settled[1], final=True)
         elif self.run.divergence is not None:
             raise DivergenceError(self.run.divergence)
 

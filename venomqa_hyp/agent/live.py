@@ -42,11 +42,11 @@ class LiveExplorer:
             found, raised = run.last_failure, error
         run.last_failure = None
         if found.origin not in run.violations and self._shows_again(walk.path, found):
-            run.report(found, walk.path, raised, final=True)
+            run.report(found, walk, raised, final=True)
 
     def _steps(self, walk: LiveWalk, limit: int) -> Iterator[None]:
         run, actions = self._run, self._run.recorder.actions
-        trail, pools = Trail(actions.values()), Pools(actions)
+        trail, pools = Trail(actions.values()), Pools(actions, run.recorder.graph.initial)
         pools.note(-1, walk.context)
         self._check(walk)
         for number in range(limit):

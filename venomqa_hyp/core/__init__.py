@@ -13,6 +13,7 @@ from venomqa_hyp.core.invariant import (
     Violation,
     invariant,
 )
+from venomqa_hyp.core.names import Name, Named, names_in, number_names, rename
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.core.result import ExplorationResult
 from venomqa_hyp.core.state import State, Transition
@@ -25,6 +26,8 @@ __all__ = [
     "FromContext",
     "Graph",
     "Invariant",
+    "Name",
+    "Named",
     "Observation",
     "Path",
     "Place",
@@ -43,6 +46,9 @@ __all__ = [
     "from_context",
     "hash_text",
     "invariant",
+    "names_in",
+    "number_names",
+    "rename",
     "snapshot",
     "volatile_places",
     "without",

@@ -30,8 +30,8 @@ begins with ``$``, wherever a value may stand:
 The order of a list, tuple or dict is kept; that of a set has no meaning. Of a NaN, sign and
 payload are not kept. Only these exact types are saved: an enum member, a dataclass or a named
 tuple could be read back only by importing the code that defines it, and *nothing that a file
-names is ever imported or executed*. An argument with such a value is saved as ``$unsaved``; the
-file can then be read by people, and not be replayed.
+names is ever imported or executed*. An argument with such a value is saved as ``$unsaved``, beside
+the choices with which its strategy makes it again, where they are known.
 """
 
 import base64

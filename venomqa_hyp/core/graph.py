@@ -55,6 +55,16 @@ class Graph:
         self._transitions[transition.from_id, key] = transition
         return known
 
+    def include(self, other: "Graph") -> None:
+        """Take over what another graph has besides; paths to that begin where it began."""
+        for state_id, state in other._states.items():
+            if state_id not in self._states:
+                self._states[state_id] = state
+                if arrival := other._arrivals.get(state_id):
+                    self._arrivals[state_id] = arrival
+        for key, transition in other._transitions.items():
+            self._transitions.setdefault(key, transition)
+
     def replace(self, state: State) -> None:
         """Let a state stand for the known one of the same id, from which volatile values differ."""
         self._states[state.id] = state

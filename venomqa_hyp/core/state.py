@@ -1,12 +1,14 @@
 """States of the World and the transitions between them."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 import attrs
 
 from venomqa_hyp.core.action import ActionResult
 from venomqa_hyp.core.invariant import Step
+from venomqa_hyp.core.names import Name
 from venomqa_hyp.core.observation import Observation
 
 
@@ -16,6 +18,7 @@ class State:
 
     :ivar id: 32 hexadecimal digits; equal ids mean equal states, but for volatile values.
     :ivar exact: the same with volatile values; where no value is volatile it is the id.
+    :ivar names: the random ids in it, by number; equal states have as many.
     :ivar observations: system name -> observation; ``"api"`` is the client's own, if it has one.
     :ivar context: what the actions stored; shared, not to be changed.
     """
@@ -24,6 +27,12 @@ class State:
     observations: Mapping[str, Observation] = attrs.field(repr=False)
     context: Mapping[str, Any] = attrs.field(repr=False)
     exact: str = attrs.field(repr=False, default=attrs.Factory(lambda made: made.id, True))
+    names: tuple[Name, ...] = attrs.field(repr=False, default=())
+
+    @property
+    def numbers(self) -> Mapping[Name, int]:
+        """Return random id -> its number."""
+        return {name: number for number, name in enumerate(self.names)}
 
     def without_data(self) -> Self:
         """Return the state with nothing left of its observations but their digests."""
@@ -39,12 +48,21 @@ class State:
 
 @attrs.frozen(eq=False)
 class Transition:
-    """One executed step: from a state, by an action with arguments, to a state."""
+    """One executed step: from a state, by an action with arguments, to a state.
+
+    :ivar given: random id in the arguments -> its number in the state before.
+    :ivar made: random id in the result -> its number in the state after.
+    :ivar kept: by their numbers in the state before, the numbers of random ids in the state after,
+        ``None`` where one is gone; ``None`` for all as before.
+    """
 
     from_id: str
     step: Step
     to_id: str
     result: ActionResult
+    given: Mapping[Name, int] = attrs.field(repr=False, default=MappingProxyType({}))
+    made: Mapping[Name, int] = attrs.field(repr=False, default=MappingProxyType({}))
+    kept: tuple[int | None, ...] | None = attrs.field(repr=False, default=None)
 
     @property
     def action(self) -> str:

@@ -15,7 +15,7 @@ from venomqa_hyp.core.digest import canonical_text
 
 Place = tuple[str, ...]
 
-_ANY = "*"
+ANY = "*"
 _CLOCK_OR_RANDOM = (bytes, uuid.UUID, datetime.datetime, datetime.date, datetime.time)
 #: Other texts and smaller numbers are content: a status, a document, an amount, a count.
 _TOKEN = re.compile(r"[\w.:+/=-]{8,}|\d{4}-\d\d-\d\d \d\d:[\d:.+ -]+")
@@ -42,18 +42,18 @@ def without(data: Any, places: frozenset[Place]) -> Any:
 def _differing(first: Any, second: Any, at: Place) -> Iterator[Place]:
     if canonical_text(first) == canonical_text(second):
         return
-    if _is_table(first) and _is_table(second):
+    if is_table(first) and is_table(second):
         yield from _differing_columns(first, second, at)
     elif isinstance(first, Mapping) and isinstance(second, Mapping):
         if set(first) == set(second):
             for key in first:
-                yield from _differing(first[key], second[key], (*at, _name(key)))
-        elif len(first) == len(second) and all(map(_may_vary, {*first} ^ {*second})):
-            yield (*at, _ANY)
-    elif _is_list(first) and _is_list(second) and len(first) == len(second):
+                yield from _differing(first[key], second[key], (*at, name_of(key)))
+        elif len(first) == len(second) and all(map(may_vary, {*first} ^ {*second})):
+            yield (*at, ANY)
+    elif is_list(first) and is_list(second) and len(first) == len(second):
         for one, other in zip(first, second, strict=True):
-            yield from _differing(one, other, (*at, _ANY))
-    elif _may_vary(first) and type(first) is type(second):
+            yield from _differing(one, other, (*at, ANY))
+    elif may_vary(first) and type(first) is type(second):
         yield at
 
 
@@ -68,12 +68,12 @@ def _differing_columns(first: Any, second: Any, at: Place) -> Iterator[Place]:
         come = {canonical_text(item): item for item in new}
         changed = [gone[text] for text in gone.keys() - come.keys()]
         changed += [come[text] for text in come.keys() - gone.keys()]
-        if changed and all(map(_may_vary, changed)):
+        if changed and all(map(may_vary, changed)):
             yield (*at, column)
 
 
 def _without(data: Any, places: frozenset[Place], at: Place) -> Any:
-    if _is_table(data):
+    if is_table(data):
         columns = data["columns"]
         kept = [index for index, name in enumerate(columns) if (*at, name) not in places]
         if len(kept) == len(columns):
@@ -81,32 +81,36 @@ def _without(data: Any, places: frozenset[Place], at: Place) -> Any:
         rows = sorted(canonical_text(tuple(row[index] for index in kept)) for row in data["rows"])
         return {**data, "rows": rows}
     if isinstance(data, Mapping):
-        inner = {key: (*at, _name(key)) for key in data}
-        if (*at, _ANY) in places:
+        inner = {key: (*at, name_of(key)) for key in data}
+        if (*at, ANY) in places:
             return sorted(canonical_text(_without(data[key], places, inner[key])) for key in data)
         return {
             key: _without(data[key], places, inner[key]) for key in data if inner[key] not in places
         }
-    if _is_list(data):
-        if (*at, _ANY) in places:
+    if is_list(data):
+        if (*at, ANY) in places:
             return len(data)
-        return [_without(item, places, (*at, _ANY)) for item in data]
+        return [_without(item, places, (*at, ANY)) for item in data]
     return data
 
 
-def _is_table(data: Any) -> bool:
+def is_table(data: Any) -> bool:
+    """Return whether rows are held, as the SQL adapters show them."""
     return isinstance(data, Mapping) and "columns" in data and "rows" in data
 
 
-def _is_list(data: Any) -> bool:
+def is_list(data: Any) -> bool:
+    """Return whether the order of elements has a meaning."""
     return isinstance(data, Sequence) and not isinstance(data, (str, bytes, bytearray))
 
 
-def _name(key: Any) -> str:
-    return key if isinstance(key, str) and not _may_vary(key) else _ANY
+def name_of(key: Any) -> str:
+    """Return what a key is called in a place."""
+    return key if isinstance(key, str) and not may_vary(key) else ANY
 
 
-def _may_vary(value: Any) -> bool:
+def may_vary(value: Any) -> bool:
+    """Return whether a value is of a kind that clocks and random ids have."""
     if isinstance(value, bool):
         return False
     if isinstance(value, (int, float)):

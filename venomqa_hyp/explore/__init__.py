@@ -2,6 +2,7 @@
 
 from venomqa_hyp.explore.argument_kinds import ArgumentKinds, Draws, Kind
 from venomqa_hyp.explore.atlas import Atlas, Choice, Node, Option, Strategy
+from venomqa_hyp.explore.cursor import Arrival, Cursor, key_of
 from venomqa_hyp.explore.explorer import Explored, Explorer
 from venomqa_hyp.explore.failure import (
     Failure,
@@ -23,21 +24,23 @@ from venomqa_hyp.explore.rehearsal import (
     Rehearsal,
     Rehearsed,
     draft,
-    pool_of,
+    picked,
     rehearse,
     resolve,
 )
-from venomqa_hyp.explore.renames import Renames
+from venomqa_hyp.explore.renames import Renames, pool_of
 from venomqa_hyp.explore.strategies import BFS, DFS, CoverageGuided, Random, Weighted
 from venomqa_hyp.explore.trail import Trail, context_keys
 
 __all__ = [
     "ArgumentKinds",
+    "Arrival",
     "Atlas",
     "BFS",
     "Choice",
     "Choices",
     "CoverageGuided",
+    "Cursor",
     "DFS",
     "Draft",
     "Drawn",
@@ -68,6 +71,8 @@ __all__ = [
     "draft",
     "failure_of_result",
     "failure_of_verdict",
+    "key_of",
+    "picked",
     "pool_of",
     "rehearse",
     "resolve",

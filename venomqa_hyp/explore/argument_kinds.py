@@ -9,7 +9,8 @@ import attrs
 from venomqa_hyp.core import Action, canonical_text
 from venomqa_hyp.core.shape import kind_of
 from venomqa_hyp.errors import DigestError
-from venomqa_hyp.explore.rehearsal import Drawn, Given, Picked, Pools, is_plain, pool_of
+from venomqa_hyp.explore.rehearsal import Drawn, Given, Picked, Pools, is_plain
+from venomqa_hyp.explore.renames import pool_of
 
 #: Draws to find out which kinds there are, and the most kinds that are told apart.
 SAMPLES = 32

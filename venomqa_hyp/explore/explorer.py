@@ -6,7 +6,7 @@ from random import Random
 import attrs
 
 from venomqa_hyp.core import Step
-from venomqa_hyp.errors import DefinitionError
+from venomqa_hyp.errors import DefinitionError, DivergenceError
 from venomqa_hyp.explore.argument_kinds import ArgumentKinds, Draws
 from venomqa_hyp.explore.atlas import Atlas, Choice, Node, Option, Strategy
 from venomqa_hyp.explore.failure import failure_of_verdicts
@@ -46,6 +46,7 @@ class Explorer:
     :param random: the only source of chance.
     :param max_depth: the longest paths to execute.
     :ivar executed: calls of actions for exploring, those for getting back included.
+    :ivar diverged_at: where the World did not repeat itself, and in which step.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Explorer:
         self.atlas = Atlas(recorder.graph, recorder.actions, recorder.volatile)
         self.kinds = ArgumentKinds(draws, random)
         self.executed = 0
+        self.diverged_at: tuple[Node, Step | None] | None = None
         self._recorder = recorder
         self._strategy = strategy
         self._random = random
@@ -150,7 +152,11 @@ class Explorer:
 
     def _take(self, node: Node, draft: Draft) -> Explored:
         walk = Rehearser(self._recorder, node.state_id, node.trail.copy(), node.pools.copy())
-        taken = walk.take(draft)
+        try:
+            taken = walk.take(draft)
+        except DivergenceError:
+            self.diverged_at = (node, walk.tried)
+            raise
         if taken is None:
             return Explored(None)
         failure = walk.failure_after(taken)

@@ -30,8 +30,8 @@ Redraw = Callable[[str, str, Choices | None], Drawn | None]
 
 #: Executions that removing and lowering may take, and those of the search that follows.
 REDUCTION_BUDGET = 2_000
+MAKING_UP_BUDGET = 150
 SEARCH_BUDGET = 100
-SEARCH_BUDGET_WHEN_SHORT = 12
 SHORT = 4
 LETTERS_PER_ACTION = 6
 VALUES_PER_ARGUMENT = 3
@@ -64,9 +64,13 @@ class Minimiser:
             best = self._remove_and_lower(self._remove_chunks(self._simplify(best)))
             if len(best.steps) == len(before.steps):
                 break
-        budget = SEARCH_BUDGET if len(best.steps) > SHORT else SEARCH_BUDGET_WHEN_SHORT
-        self._limit = self._recorder.executed + budget
-        best = self._search(best) or best
+        # While values are as low as they get, most steps take any other value.
+        best = self._lower(best)
+        self._limit = self._recorder.executed + MAKING_UP_BUDGET
+        best = self._make_up(best)
+        if len(best.steps) > SHORT:
+            self._limit = self._recorder.executed + SEARCH_BUDGET
+            best = self._search(best) or best
         self._limit = self._recorder.executed + REDUCTION_BUDGET
         return self._lower(best)
 
@@ -157,6 +161,34 @@ class Minimiser:
                 total = tuple(one + other if _is(item, one) else item for item in given.choices)
                 if grown := self._redraw(action, name, total):
                     yield _with(kept, at, name, grown)
+
+    def _make_up(self, best: Rehearsal) -> Rehearsal:
+        """Remove a step while any one argument of another makes up for what it did."""
+        for at in range(len(best.steps) - 2, -1, -1):
+            kept = [item for other, item in enumerate(best.drafts) if other != at]
+            for changed in self._compensated(kept, best.drafts[at]):
+                shorter = self._try(changed)
+                if shorter is not None:
+                    return self._make_up(self._remove_chunks(shorter))
+        return best
+
+    def _compensated(self, kept: list[Draft], lost: Draft) -> Iterator[list[Draft]]:
+        """Yield drafts in which one argument takes over a value lost, differs by it, or is simple.
+
+        An argument takes over what its strategy can make, of whatever step it is.
+        """
+        values = [given.choices for given in lost.given.values() if isinstance(given, Drawn)]
+        for at, item in enumerate(kept):
+            for name, given in sorted(item.given.items()):
+                if not isinstance(given, Drawn):
+                    continue
+                instead = [None, *(new for old in values for new in _instead(given.choices, old))]
+                tried = {given.choices}
+                for choices in instead:
+                    made = self._redraw(item.action.name, name, choices)
+                    if made is not None and made.choices not in tried:
+                        tried.add(made.choices)
+                        yield _with(kept, at, name, made)
 
     def _replaced(self, draft: Draft, old: int, new: int) -> Draft | None:
         given: dict[str, Given] = {}
@@ -357,6 +389,15 @@ def _strays(drafts: Sequence[Draft], best: Sequence[Draft]) -> int:
         else:
             strays += 1
     return strays
+
+
+def _instead(given: Choices, lost: Choices) -> Iterator[Choices]:
+    """Yield choices that may make up for those that are lost."""
+    yield lost
+    if len(_whole(given)) == len(_whole(lost)) == 1:
+        (one,), (other,) = _whole(given), _whole(lost)
+        for value in (one + other, one - other):
+            yield tuple(value if _is(item, one) else item for item in given)
 
 
 def _unused(drafts: Sequence[Draft]) -> int:

@@ -18,12 +18,15 @@ from venomqa_hyp.core import (
     Step,
     Transition,
     Verdict,
+    names_in,
+    rename,
     snapshot,
     volatile_places,
 )
 from venomqa_hyp.errors import DivergenceError, RollbackError
+from venomqa_hyp.explore.cursor import Cursor, key_of
 from venomqa_hyp.explore.differences import describe
-from venomqa_hyp.explore.renames import Renames
+from venomqa_hyp.explore.renames import Renames, results
 from venomqa_hyp.world import Chain, Mover, World
 
 #: States that keep their observations; of the others only digests are left.
@@ -62,10 +65,13 @@ class Recorder:
         self.graph = Graph(world.observe())
         self.mover = Mover(world, self.graph, self._repeat)
         self.volatile: dict[str, frozenset[Place]] = {}
+        self._known_as: dict[str, str] = {}
         self.executions: Counter[str] = Counter()
         self.recalled = 0
         self.repeated = 0
         self._proven: set[str] = set()
+        self._recall_proven: set[str] = set()
+        self._merged_at: Chain | None = None
         self._renames = Renames(self.actions)
         self._all_hold = tuple([Verdict(item) for item in self.invariants])
         self._plain_results: dict[tuple[bool, int | None, str | None], ActionResult] = {}
@@ -85,6 +91,7 @@ class Recorder:
             self._renames.note_contexts(expected.context, arrived.context)
         else:
             self.graph = Graph(arrived)
+            self._known_as.clear()
             self._renames = Renames(self.actions)
             self._verdicts.clear()
             self._detailed.clear()
@@ -93,24 +100,31 @@ class Recorder:
     def take(self, state_id: str, step: Step, key: str) -> Transition:
         """Return the transition for a step in a state, executing it if nobody did so yet.
 
-        :param key: ``step.key``, which the caller has at hand.
+        :param key: ``key_of(step, ...)``, which the caller has at hand.
         :raises DivergenceError: when the World did not repeat itself.
         :raises RollbackError: when rolling back does not bring a state back.
         """
         known = self.graph.find(state_id, key)
         if known is not None:
+            self._check_recalled(known)
             self.recalled += 1
             return known
-        self.mover.go(state_id)
+        named = Cursor(self.graph.states[state_id])
+        self.mover.go(state_id)  # which may make random ids anew
+        step = named.renamed(step, self.actions[step.action], self.graph.states[state_id])
         if step.action in self._proven:
             self.mover.leave()
             result, arrived = self._execute(step, key)
         else:
             result, arrived = self._execute_twice(state_id, step, key)
-        transition = Transition(state_id, step, arrived.id, self._trim(step, result))
+        transition = self._transition(self.graph.states[state_id], step, result, arrived)
+        if arrived.id in self.graph.states:
+            self._merged_at = self.mover.chain
         self._add(transition, key, arrived)
         if result.exception is not None:
             self.saw_failure(self.mover.chain)
+        elif arrived.id in self._verdicts:
+            self._ask_again(step, arrived)
         return transition
 
     def cost(self, state_id: str, action: str) -> int:
@@ -176,13 +190,44 @@ class Recorder:
     def _identified(self, seen: State) -> State:
         if not self.volatile:
             return seen
-        identified = self.world.identify(seen.observations, seen.context, self.volatile)
-        return attrs.evolve(seen, id=identified)
+        identified = self.world.identify(seen, self.volatile)
+        known_as = self._known_as.get(identified.id, identified.id)
+        return attrs.evolve(identified, id=known_as)
+
+    def _leave_out(self, part: str, places: frozenset[Place]) -> None:
+        """Leave out volatile places from now on, and find known states by what is left."""
+        if places <= self.volatile.get(part, frozenset()):
+            return
+        self.volatile[part] = self.volatile.get(part, frozenset()) | places
+        for known in [self.graph.initial, *(self.graph.states[at] for at in self._detailed)]:
+            identified = self.world.identify(known, self.volatile)
+            self._known_as.setdefault(identified.id, known.id)
+            self.graph.replace(attrs.evolve(known, names=identified.names))
+
+    def _transition(
+        self, before: State, step: Step, result: ActionResult, arrived: State
+    ) -> Transition:
+        kept_result = self._trim(step, result)
+        if not before.names and not arrived.names:
+            return Transition(before.id, step, arrived.id, kept_result)
+        old, new = before.numbers, arrived.numbers
+        kept = tuple([new.get(name) for name in before.names])
+        made = [name for value in results(kept_result.value) for name in names_in(value)]
+        return Transition(
+            before.id,
+            step,
+            arrived.id,
+            kept_result,
+            given={name: old[name] for name in names_in(step.arguments) if name in old},
+            made={name: new[name] for name in made if name in new},
+            kept=None if kept == tuple(range(len(kept))) else kept,
+        )
 
     def _execute(self, step: Step, key: str) -> tuple[ActionResult, State]:
         start = perf_counter()
         here, self.mover.here = self.mover.here, None  # until the step is through
-        result = self.act(self._renames.apply(step, self.world.context))
+        names = () if here is None else self.graph.states[here].names
+        result = self.act(self._renames.apply(step, self.world.context, names))
         arrived = self.observe()
         self.mover.here = here
         self.mover.arrive(arrived, key, perf_counter() - start)
@@ -206,6 +251,7 @@ class Recorder:
         restored = self.world.observe()
         if restored.exact == before.exact:
             return
+        self._check_stable(restored)
         self.mover.lose()
         self.mover.go(before.id)
         again = self.world.observe()
@@ -214,7 +260,8 @@ class Recorder:
             raise RollbackError(
                 f"rolling back did not undo {step}: {describe(before, again)}. A system of the "
                 "World does not reach what the API writes (another database, a connection of its "
-                "own that never sees the commit), or cannot restore it."
+                "own that never sees the commit), or cannot restore it; or the API still wrote "
+                "after it answered: wait for that with World(..., settle=...)."
             )
         raise DivergenceError(
             f"something changed the World after {step} was rolled back: "
@@ -222,20 +269,34 @@ class Recorder:
             "World(..., settle=...)."
         )
 
+    def _check_stable(self, seen: State) -> None:
+        """Look again: what changes while nobody acts is no leak."""
+        again = self.world.observe()
+        if again.exact != seen.exact and self.world.observe().exact != again.exact:
+            raise RollbackError(
+                f"the observation is not stable, it changes while nothing acts: "
+                f"{describe(seen, again)}. Leave out of what is observed what is made anew each "
+                "time it is read, or wait for work in the background with World(..., settle=...)."
+            )
+
     def _repeat(self, transition: Transition) -> None:
-        key = transition.step.key
+        key = key_of(transition.step, transition.given)
         assert key is not None, "only steps with a key are recorded"
         self.repeated += 1
-        result, arrived = self._execute(transition.step, key)
+        names = self.graph.states[transition.from_id].names
+        renames = {old: names[at] for old, at in transition.given.items() if at < len(names)}
+        arguments = rename(dict(transition.step.arguments), renames)
+        step = attrs.evolve(transition.step, arguments=arguments) if renames else transition.step
+        result, arrived = self._execute(step, key)
         expected = self.graph.states[transition.to_id]
         if arrived.exact == expected.exact:
             return
         self._compare_outcomes(transition.step, transition.result, result)
         if arrived.id != expected.id:
             self._compare(transition.step, (transition.result, expected), (result, arrived))
+            arrived = self._identified(arrived)
         self._renames.note_contexts(expected.context, arrived.context)
-        if self.actions[transition.action].target is not None:
-            self._renames.note_values(transition.result.value, result.value)
+        self._renames.note_results(transition.action, transition.result.value, result.value)
         known = attrs.evolve(arrived, id=expected.id)
         self.graph.replace(known if known.id in self._detailed else known.without_data())
         self.mover.find_again(known, self.mover.chain)
@@ -265,7 +326,7 @@ class Recorder:
                     f"{describe(expected, arrived)}."
                 )
             if places:
-                self.volatile[part] = self.volatile.get(part, frozenset()) | places
+                self._leave_out(part, places)
 
     def _differing(self, one: State, other: State) -> list[tuple[str, _Data, _Data]]:
         parts = [
@@ -299,6 +360,40 @@ class Recorder:
         if len(self._detailed) > DETAILED_STATES:
             oldest, _ = self._detailed.popitem(last=False)
             self.graph.replace(self.graph.states[oldest].without_data())
+
+    def _ask_again(self, step: Step, arrived: State) -> None:
+        """Ask the invariants in a known state that a new step led to: they must say the same."""
+        verdicts = [self.judge(item) for item in self.invariants]
+        if not verdicts:
+            return
+        if not self._invariants_write and self.world.observe().exact != arrived.exact:
+            self._invariants_write = True
+            self.mover.lose()
+            return
+        for known, now in zip(self._verdicts[arrived.id], verdicts, strict=True):
+            if known.holds != now.holds:
+                if not now.holds:
+                    self.saw_failure(self.mover.chain)
+                self.mover.lose()
+                first, then = ("holds" if item.holds else "is broken" for item in (known, now))
+                raise DivergenceError(
+                    f"{step} led to a state that another path had led to, where "
+                    f"{known.invariant.name} {first}, but now it {then}: "
+                    f"{known.message or now.message}."
+                )
+
+    def _check_recalled(self, known: Transition) -> None:
+        """Execute a recorded step where it was not executed before, once for each action.
+
+        That is where another path led to the state it leaves, and the World is there.
+        """
+        is_elsewhere = self._merged_at is None or self.mover.chain != self._merged_at
+        if is_elsewhere or known.action in self._recall_proven:
+            return
+        if self.mover.is_at(known.from_id):
+            self._recall_proven.add(known.action)
+            self.mover.leave()
+            self._repeat(known)
 
     def _judge_all(self, state_id: str) -> tuple[Verdict, ...]:
         self.mover.go(state_id)

@@ -6,17 +6,29 @@ step that put it there.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import attrs
 from hypothesis.errors import UnsatisfiedAssumption
-from hypothesis.stateful import Bundle, MultipleResults
+from hypothesis.stateful import Bundle
 
-from venomqa_hyp.core import Action, FromContext, Step, Transition, canonical_text
+from venomqa_hyp.core import (
+    Action,
+    FromContext,
+    Name,
+    State,
+    Step,
+    Transition,
+    canonical_text,
+    rename,
+)
 from venomqa_hyp.errors import DigestError
+from venomqa_hyp.explore.cursor import Arrival, Cursor, key_of
 from venomqa_hyp.explore.failure import Failure, failure_of_step, failure_of_verdicts
 from venomqa_hyp.explore.recorder import Recorder
+from venomqa_hyp.explore.renames import pool_of, results
 from venomqa_hyp.explore.trail import Trail
 from venomqa_hyp.world import Context
 
@@ -73,12 +85,23 @@ class Rehearsed:
     """A step of a draft as it was executed.
 
     :ivar picks: argument -> how many newer values there were than the one picked from a pool.
+    :ivar arrival: the transition, and the state it led to, without what was observed.
     """
 
     draft: Draft
     step: Step
     picks: Mapping[str, int]
-    transition: Transition
+    arrival: Arrival
+
+    @property
+    def transition(self) -> Transition:
+        """What was executed, now or before."""
+        return self.arrival.transition
+
+    @property
+    def context(self) -> Mapping[str, Any]:
+        """What the context held after the step."""
+        return self.arrival.state.context
 
 
 @attrs.frozen(eq=False)
@@ -94,15 +117,6 @@ class Rehearsal:
         return tuple(item.draft for item in self.steps)
 
 
-def pool_of(given: object) -> str | None:
-    """Return the pool that an argument is picked from, if it is."""
-    if isinstance(given, FromContext):
-        return f"context:{given.key}"
-    if isinstance(given, Bundle):
-        return f"bundle:{given.name}"
-    return None
-
-
 def is_plain(given: object) -> bool:
     """Return whether an argument is no Bundle with ``map`` or ``filter``.
 
@@ -112,9 +126,13 @@ def is_plain(given: object) -> bool:
 
 
 class Pools:
-    """The values that can be picked at one point of a path, each with the step that made it."""
+    """The values that can be picked at one point of a path, each with the step that made it.
 
-    def __init__(self, actions: Mapping[str, Action]) -> None:
+    :ivar cursor: where that point is.
+    """
+
+    def __init__(self, actions: Mapping[str, Action], start: State) -> None:
+        self.cursor = Cursor(start)
         given = [item for action in actions.values() for item in action.arguments.values()]
         self._keys = sorted({item.key for item in given if isinstance(item, FromContext)})
         self._held: dict[str, list[tuple[Any, Owner]]] = {}
@@ -127,9 +145,9 @@ class Pools:
 
     @property
     def bundled(self) -> tuple[tuple[str, str], ...]:
-        """Return what the Bundles hold; what the context holds is part of the state."""
+        """Return what the Bundles hold, random ids by number; the context is part of the state."""
         return tuple(
-            (pool, _text(value))
+            (pool, _text(self.cursor.numbered(value)))
             for pool, held in sorted(self._held.items())
             if pool.startswith("bundle:")
             for value, _ in held
@@ -139,11 +157,28 @@ class Pools:
         """Return the values in a pool with their owners, oldest first."""
         return self._held.setdefault(pool, [])
 
-    def note(self, number: int, context: Context) -> None:
-        """Take over what the context holds after a step."""
+    def take(self, number: int, action: Action, arrival: Arrival) -> None:
+        """Go on to the state after a step."""
+        renames = self.cursor.renames(arrival)
+        self.cursor = self.cursor.follow(arrival)
+        self.note(number, Context(arrival.state.context), renames)
+        result = arrival.transition.result
+        if action.target is not None and result.success:
+            self.add(number, action.target, result.value)
+
+    def note(
+        self, number: int, context: Context, renames: Mapping[Name, Name] = MappingProxyType({})
+    ) -> None:
+        """Take over what the context holds after a step.
+
+        :param renames: how the step renamed random ids.
+        """
         for key in self._keys:
             pool = f"context:{key}"
-            known = {_text(value): owner for value, owner in self._held.get(pool, [])}
+            known = {
+                _text(rename(value, renames) if renames else value): owner
+                for value, owner in self._held.get(pool, [])
+            }
             fresh = 0
             held = []
             for value in context.values_under(key):
@@ -156,9 +191,8 @@ class Pools:
 
     def add(self, number: int, bundle: Bundle[Any], value: Any) -> None:
         """Add what a step returned to the Bundle that is its target."""
-        values = value.values if isinstance(value, MultipleResults) else (value,)
         held = self.values(f"bundle:{bundle.name}")
-        held.extend((item, (number, index)) for index, item in enumerate(values))
+        held.extend((item, (number, index)) for index, item in enumerate(results(value)))
 
     def pick(self, given: Chosen | Picked, *, consume: bool) -> tuple[Any, int] | None:
         """Return the value meant, or else the newest, and how many are newer."""
@@ -205,9 +239,11 @@ class Rehearser:
         self._recorder = recorder
         self._at = recorder.graph.initial.id if at is None else at
         self._trail = Trail(recorder.actions.values()) if trail is None else trail
-        self.pools = Pools(recorder.actions) if pools is None else pools
+        self.pools = Pools(recorder.actions, recorder.graph.initial) if pools is None else pools
         if pools is None:
             self.pools.note(INITIAL, self._context)
+        #: The last step that was tried.
+        self.tried: Step | None = None
 
     @property
     def state_id(self) -> str:
@@ -221,9 +257,7 @@ class Rehearser:
 
     @property
     def _context(self) -> Context:
-        return Context(
-            self._recorder.graph.states[self._at].context, lambda: self._recorder.lend(self._at)
-        )
+        return Context(self.pools.cursor.state.context, lambda: self._recorder.lend(self._at))
 
     def _enables(self, action: Action) -> bool:
         context = self._context
@@ -246,20 +280,22 @@ class Rehearser:
         resolved = resolve(draft.action, draft.given, self.pools)
         if resolved is None:
             return None
-        step = Step(draft.action.name, resolved[0])
-        key = step.key
+        states = self._recorder.graph.states
+        step = self.tried = Step(draft.action.name, resolved[0])
+        step_here = self.pools.cursor.renamed(step, draft.action, states[self._at])
+        key = key_of(step_here, states[self._at].numbers)
         if key is None:
             return None
         try:
-            transition = self._recorder.take(self._at, step, key)
+            transition = self._recorder.take(self._at, step_here, key)
         except UnsatisfiedAssumption:
             return None
         self._at = transition.to_id
         self._trail.note(draft.action, transition.result)
-        self.pools.note(draft.number, self._context)
-        if draft.action.target is not None and transition.result.success:
-            self.pools.add(draft.number, draft.action.target, transition.result.value)
-        return Rehearsed(draft, step, resolved[1], transition)
+        # Steps are kept for long; what was observed is kept for the newest states only.
+        arrival = Arrival(transition, states[self._at].without_data())
+        self.pools.take(draft.number, draft.action, arrival)
+        return Rehearsed(draft, step, resolved[1], arrival)
 
     def failure_after(self, taken: Rehearsed) -> Failure | None:
         """Return what is wrong after a step: what it raised, or the first broken invariant."""
@@ -309,6 +345,34 @@ def rehearse(recorder: Recorder, drafts: Sequence[Draft]) -> Rehearsal:
     return Rehearsal(tuple(steps), None)
 
 
+def draft(
+    recorder: Recorder,
+    start: State,
+    steps: Sequence[Step],
+    arrivals: Sequence[Arrival],
+    choices: Sequence[Mapping[str, Choices]],
+) -> tuple[Draft, ...] | None:
+    """Find out how the arguments of executed steps came about.
+
+    :param start: the state before the first step.
+    :param arrivals: what came of each step; that of the last may be missing.
+    :param choices: for each step, argument -> the choices its strategy made.
+    :return: ``None`` where the origin of an argument cannot be told.
+    """
+    pools = Pools(recorder.actions, start)
+    pools.note(INITIAL, Context(start.context))
+    drafts: list[Draft] = []
+    for number, step in enumerate(steps):
+        action = recorder.actions[step.action]
+        given = drafted(action, step, choices[number], pools)
+        if given is None:
+            return None
+        drafts.append(Draft(number, action, given))
+        if number < len(arrivals):
+            pools.take(number, action, arrivals[number])
+    return tuple(drafts)
+
+
 def drafted(
     action: Action, step: Step, choices: Mapping[str, Choices], pools: Pools
 ) -> Mapping[str, Given] | None:
@@ -331,23 +395,38 @@ def drafted(
     return given
 
 
-def draft(
-    recorder: Recorder, steps: Sequence[Step], choices: Sequence[Mapping[str, Choices]]
-) -> tuple[Draft, ...] | None:
-    """Find out how the arguments of executed steps came about.
+def picked(
+    actions: Mapping[str, Action],
+    start: State,
+    steps: Sequence[Step],
+    outcomes: Sequence[tuple[Mapping[str, Any], Any]],
+) -> list[Mapping[str, int]]:
+    """Find out which values of their pools the arguments of executed steps were.
 
-    :param choices: for each step, argument -> the choices its strategy made.
-    :return: ``None`` where the origin of an argument cannot be told.
-    :raises DivergenceError: when the World does not repeat itself.
+    :param outcomes: what the context held after each step, and what the step returned; that of the
+        last may be missing.
+    :return: for each step, argument -> how many newer values there were.
     """
-    walk = Rehearser(recorder)
-    drafts: list[Draft] = []
+    pools = Pools(actions, start)
+    pools.note(INITIAL, Context(start.context))
+    found: list[Mapping[str, int]] = []
     for number, step in enumerate(steps):
-        action = recorder.actions[step.action]
-        given = drafted(action, step, choices[number], walk.pools)
-        if given is None:
-            return None
-        drafts.append(Draft(number, action, given))
-        if walk.take(drafts[-1]) is None:
-            return None
-    return tuple(drafts)
+        action = actions[step.action]
+        found.append(dict(_picks(pools, action, step)))
+        if number < len(outcomes):
+            context, value = outcomes[number]
+            pools.note(number, Context(context))
+            if action.target is not None:
+                pools.add(number, action.target, value)
+    return found
+
+
+def _picks(pools: Pools, action: Action, step: Step) -> Iterator[tuple[str, int]]:
+    for name, strategy in sorted(action.arguments.items()):
+        pool = pool_of(strategy)
+        if pool is None or not is_plain(strategy):
+            continue
+        if owner := pools.owner_of(pool, step.arguments[name]):
+            consume = "consume=True" in repr(strategy)
+            if taken := pools.pick(Chosen(pool, owner), consume=consume):
+                yield name, taken[1]

@@ -23,8 +23,8 @@ message     what was seen
 steps       in order from the initial state; the last one shows the failure
 action      the name of an action
 arguments   argument -> its value; left out where empty
-choices     argument -> the Hypothesis choices that made its value: a list of integers,
-            booleans, floats, strings and bytes; left out where empty
+choices     argument -> the Hypothesis choices that make its value, where JSON cannot hold it:
+            a list of integers, booleans, floats, strings and bytes; left out where empty
 picks       argument -> how many newer values there were than the one picked from a Bundle
             or from the context; left out where empty
 =========== ==========================================================================
@@ -214,7 +214,10 @@ def _text_of_file(failure: SavedFailure) -> str:
 
 
 def _step_document(step: SavedStep) -> dict[str, Any]:
-    arguments = {name: _savable(value) for name, value in sorted(step.arguments.items())}
+    arguments = {
+        name: value if is_savable(value) else Unsaved(shown(value))
+        for name, value in sorted(step.arguments.items())
+    }
     choices = {name: list(made) for name, made in sorted(step.choices.items())}
     document = {
         "action": step.action,
@@ -225,12 +228,13 @@ def _step_document(step: SavedStep) -> dict[str, Any]:
     return {key: item for key, item in document.items() if item or key == "action"}
 
 
-def _savable(value: object) -> object:
+def is_savable(value: object) -> bool:
+    """Return whether a failure file can hold a value."""
     try:
         encode(value)
     except Unencodable:
-        return Unsaved(shown(value))
-    return value
+        return False
+    return True
 
 
 def _layout(value: Json, indent: str = "", before: str = "") -> str:

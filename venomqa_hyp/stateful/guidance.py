@@ -16,6 +16,7 @@ from venomqa_hyp.errors import DivergenceError
 from venomqa_hyp.explore import Drawn, Explorer, Node, Novelty, Recorder, Rehearsal, Strategy
 from venomqa_hyp.stateful.internals import VenomProvider, draw, size
 from venomqa_hyp.stateful.reduction import Reduction, script
+from venomqa_hyp.stateful.walk import Outcome, RehearsedWalk
 
 
 class Host(Protocol):
@@ -26,6 +27,8 @@ class Host(Protocol):
 
     @property
     def reduction(self) -> Reduction: ...
+
+    def keep_if_real(self, path: Sequence[Step], recorded: Sequence[Outcome]) -> None: ...
 
     def diverge(self, difference: str) -> None: ...
 
@@ -69,9 +72,11 @@ class Guidance:
         self._begun += 1
         if int(self._begun * share + 0.5) > int((self._begun - 1) * share + 0.5):
             return
+        explorer = self._current(provider)
         try:
-            reached = self._explore(self._current(provider))
+            reached = self._explore(explorer)
         except DivergenceError as error:
+            self._keep_if_real(explorer)
             self._run.diverge(str(error))
             return
         if reached is not None and not self._run.reduction.awaits:
@@ -82,6 +87,15 @@ class Guidance:
         choices = provider.argument_choices([list(step.arguments) for step in steps])
         if self._explorer is not None and choices is not None:
             self._explorer.learn(steps, choices)
+
+    def _keep_if_real(self, explorer: Explorer) -> None:
+        """Look in a fresh World for the failure that showed where the World did not repeat."""
+        recorder = self._run.recorder
+        if explorer.diverged_at is None or not recorder.has_seen_failure(recorder.mover.chain):
+            return
+        node, tried = explorer.diverged_at
+        walk = RehearsedWalk(recorder.graph.initial, node.steps)
+        self._run.keep_if_real([*walk.path, *([tried] if tried else [])], walk.outcomes)
 
     def _current(self, provider: VenomProvider) -> Explorer:
         recorder = self._run.recorder

@@ -21,7 +21,7 @@ fewer.
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from random import Random
 from typing import Any, cast
 
@@ -97,8 +97,12 @@ def redraw(strategy: SearchStrategy[Any], choices: Choices | None) -> Drawn | No
     """
     prefix = (ChoiceTemplate("simplest", count=None),) if choices is None else choices
     data = ConjectureData.for_choices(prefix)
+    # Outside of a test case, many strategies refuse to draw.
+    draws_anyway = currently_in_test_context()
+    context = nullcontext() if draws_anyway else BuildContext(data, wrapped_test=redraw)
     try:
-        value = data.draw(strategy)
+        with context:
+            value = data.draw(strategy)
     except (StopTest, Exception):
         return None  # whatever a user's strategy raises: these choices are not for it
     made = tuple(data.choices)

@@ -31,7 +31,7 @@ from venomqa_hyp.stateful.failure_files import FailureFolder
 from venomqa_hyp.stateful.run import Run, Walk
 from venomqa_hyp.stateful.saved import replay_saved, save_failures
 from venomqa_hyp.stateful.scope import StopRun, end_run, find_run, run_scope
-from venomqa_hyp.stateful.walk import LiveWalk, RecordedWalk
+from venomqa_hyp.stateful.walk import RecordedWalk
 from venomqa_hyp.world import Context, World
 
 BACKEND = "venomqa"
@@ -226,13 +226,18 @@ class VenomStateMachine(RuleBasedStateMachine):
 
     def _venom_postpone(self, error: BaseException) -> None:
         """Reject the test case if its failure is told of later."""
-        run, failure, path = self._venom_run, self._venom_run.last_failure, self._venom_path()
+        run, failure, walk = self._venom_run, self._venom_run.last_failure, self._venom_walk()
         assert failure is not None
         run.last_failure = None
-        live = self._venom_final or isinstance(self._venom_walk(), LiveWalk)
-        if not live and run.reduction.postpone(failure, error, path, self._venom_provider, run):
+        provider = self._venom_provider
+        if (
+            isinstance(walk, RecordedWalk)
+            and not self._venom_final
+            and run.reduction.postpone(failure, error, walk, provider, run)
+        ):
             reject()
-        run.report(failure, path, error, final=self._venom_final or self._venom_run_is_own)
+        final = self._venom_final or self._venom_run_is_own
+        run.report(failure, walk, error, final=final)
 
     @_ends_run
     def _venom_enabled(self, action: Action) -> bool:

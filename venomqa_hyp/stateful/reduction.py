@@ -7,13 +7,14 @@ shrinks, test cases that cannot lead to anything shorter are rejected before the
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
-from venomqa_hyp.core import Step
+from venomqa_hyp.core import State, Step, canonical_text
 from venomqa_hyp.errors import DivergenceError
 from venomqa_hyp.explore import (
+    Arrival,
     Choices,
     Drawn,
     Failure,
@@ -27,11 +28,31 @@ from venomqa_hyp.explore import (
     rehearse,
 )
 from venomqa_hyp.stateful.internals import ScriptedStep, VenomProvider, redraw
+from venomqa_hyp.stateful.walk import RehearsedWalk
 from venomqa_hyp.world import Chain
 
 #: Executions for looking for further bugs once one was found, and for Hypothesis's own shrinking.
 FURTHER_SEARCH = 500
 FURTHER_SHRINKING = 60
+
+
+class Walk(Protocol):
+    """The walk at whose end a failure was seen."""
+
+    @property
+    def start(self) -> State: ...
+
+    @property
+    def arrivals(self) -> Sequence[Arrival]: ...
+
+    @property
+    def recorded_path(self) -> list[Step]: ...
+
+    @property
+    def path(self) -> list[Step]: ...
+
+    @property
+    def outcomes(self) -> Sequence[Any]: ...
 
 
 class Host(Protocol):
@@ -41,6 +62,10 @@ class Host(Protocol):
     def recorder(self) -> Recorder: ...
 
     def prove(self, failure: Failure, found: Rehearsal) -> BaseException | None: ...
+
+    def keep_if_real(
+        self, path: Sequence[Step], recorded: Sequence[Any], origin: Origin
+    ) -> None: ...
 
     def diverge(self, difference: str) -> None: ...
 
@@ -63,10 +88,12 @@ class Reduction:
     def __init__(self, *, shrinks: bool) -> None:
         self._shrinks = shrinks
         self._lengths: dict[Origin, int] = {}
+        self._made: dict[tuple[str, str, str], Choices] = {}
         self._minimised = False
         self._generated = False
         self._postponed: dict[Origin, _Postponed] = {}
         self._remembered: dict[Origin, BaseException] = {}
+        self._kept: dict[Origin, BaseException] = {}
         self._to_follow: deque[Origin] = deque()
         self._to_replay: deque[Origin] = deque()
         self._refused: set[Chain] = set()
@@ -76,7 +103,8 @@ class Reduction:
     @property
     def unreported(self) -> list[BaseException]:
         """The failures that were found, but not met again by a test case."""
-        return [item.error for item in self._postponed.values()] + self.remembered
+        postponed = [item.error for item in self._postponed.values()]
+        return [*postponed, *self.remembered, *self._kept.values()]
 
     @property
     def remembered(self) -> list[BaseException]:
@@ -86,6 +114,18 @@ class Reduction:
     def remember(self, failure: Failure, error: BaseException) -> None:
         """Take over a failure of an earlier run that still shows."""
         self._remembered[failure.origin] = error
+
+    def choices_of(self, action: str, argument: str, value: Any) -> Choices | None:
+        """Return the choices that made an argument of a failing path, where that is known."""
+        return self._made.get((action, argument, canonical_text(value)))
+
+    def keep(self, failure: Failure, error: BaseException) -> None:
+        """Raise a failure when the run ends, unless it is told of before."""
+        self._kept[failure.origin] = error
+
+    def forget(self, failure: Failure) -> None:
+        """Note that a failure was told of."""
+        self._kept.pop(failure.origin, None)
 
     def steer(self, provider: VenomProvider, positions: Mapping[str, int] | None) -> None:
         """Let a test case meet a postponed failure, if there is one."""
@@ -138,7 +178,9 @@ class Reduction:
         assert found.failure is not None
         best = found
         if self._shrinks and found.steps:
-            best = self._shortened(found, run) or found
+            walk = RehearsedWalk(run.recorder.graph.initial, found.steps)
+            choices = [choices_of(item) for item in found.steps]
+            best = self._shortened(found.failure, walk, choices, run) or found
         error = run.prove(found.failure, best)
         return None if error is None else (best, error)
 
@@ -146,7 +188,7 @@ class Reduction:
         self,
         failure: Failure,
         error: BaseException,
-        path: Sequence[Step],
+        walk: Walk,
         provider: VenomProvider | None,
         run: Host,
     ) -> bool:
@@ -158,14 +200,14 @@ class Reduction:
         known = self._postponed.pop(failure.origin, None) or failure.origin in self._lengths
         steered = provider is not None and provider.steered
         if self._shrinks and provider is not None and not known and not steered:
-            found = self._minimise(failure, path, provider, run)
+            found = self._minimise(failure, walk, provider, run)
             if found is not None:
                 if run.prove(failure, found) is not None:
                     made = provider.all_choices()
                     self._postpone(failure, found, lambda at, where: at.replay(made), error)
                 return True
-        length = self._lengths.get(failure.origin, len(path))
-        self._lengths[failure.origin] = min(length, len(path))
+        length = self._lengths.get(failure.origin, len(walk.path))
+        self._lengths[failure.origin] = min(length, len(walk.path))
         return False
 
     def permits(self, chain: Chain, depth: int, is_new: bool, exploring: bool) -> bool:
@@ -208,37 +250,39 @@ class Reduction:
         self._lengths[failure.origin] = len(found.steps)
 
     def _minimise(
-        self, failure: Failure, path: Sequence[Step], provider: VenomProvider, run: Host
+        self, failure: Failure, walk: Walk, provider: VenomProvider, run: Host
     ) -> Rehearsal | None:
-        choices = provider.argument_choices([list(step.arguments) for step in path])
-        return None if choices is None else self._shortened_path(failure, path, choices, run)
+        arguments = [list(step.arguments) for step in walk.recorded_path]
+        choices = provider.argument_choices(arguments)
+        return None if choices is None else self._shortened(failure, walk, choices, run)
 
-    def _shortened(self, found: Rehearsal, run: Host) -> Rehearsal | None:
-        assert found.failure is not None
-        choices = [choices_of(item) for item in found.steps]
-        return self._shortened_path(
-            found.failure, [item.step for item in found.steps], choices, run
-        )
-
-    def _shortened_path(
+    def _shortened(
         self,
         failure: Failure,
-        path: Sequence[Step],
+        walk: Walk,
         choices: Sequence[Mapping[str, Choices]],
         run: Host,
     ) -> Rehearsal | None:
-        recorder = run.recorder
+        recorder, path = run.recorder, walk.recorded_path
         try:
-            drafts = draft(recorder, path, choices)
+            drafts = draft(recorder, walk.start, path, walk.arrivals, choices)
             found = None if drafts is None else rehearse(recorder, drafts)
             if found is None or found.failure is None or found.failure.origin != failure.origin:
                 return None
             best = Minimiser(recorder, _redraw_for(recorder)).minimise(found)
+            for item in (*found.steps, *best.steps):
+                self._note_choices(item)
         except DivergenceError as error:
+            run.keep_if_real(path, walk.outcomes, failure.origin)
             run.diverge(str(error))
             return None
         self._minimised = True
         return best
+
+    def _note_choices(self, taken: Rehearsed) -> None:
+        for name, given in taken.draft.given.items():
+            if isinstance(given, Drawn):
+                self._made[taken.step.action, name, canonical_text(given.value)] = given.choices
 
 
 def _redraw_for(recorder: Recorder) -> Redraw:

@@ -3,7 +3,7 @@
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import NoReturn
 
@@ -27,7 +27,7 @@ from venomqa_hyp.explore import (
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.guidance import Guidance
 from venomqa_hyp.stateful.reduction import Reduction
-from venomqa_hyp.stateful.walk import LiveWalk, RecordedWalk, outcomes
+from venomqa_hyp.stateful.walk import LiveWalk, Outcome, RecordedWalk, RehearsedWalk
 from venomqa_hyp.world import Chain, World
 
 Walk = LiveWalk | RecordedWalk
@@ -61,6 +61,7 @@ class Run:
         self.reduction = Reduction(shrinks=shrinks)
         self.guidance = Guidance(definition.strategy, self, step_count)
         self.violations: dict[Origin, Violation] = {}
+        self.outcomes: dict[Origin, tuple[Outcome, ...]] = {}
         self._told: set[Origin] = set()
         self.last_failure: Failure | None = None
         self.executed_before_failure: int | None = None
@@ -113,7 +114,7 @@ class Run:
             raise
         except WorldError as error:
             self._closing_failures.append(str(error))  # told when the run ends
-        self._explored = max(self._explored or recorder.graph, recorder.graph, key=len)
+        left = recorder.graph
         world = self.definition.open_world()
         _claim(world)
         try:
@@ -121,6 +122,11 @@ class Run:
         except BaseException:
             _release(self.definition, world)
             raise
+        if recorder.graph is not left:
+            if self._explored is None:
+                self._explored = left
+            else:
+                self._explored.include(left)
 
     def meet(self, found: Rehearsal) -> bool:
         """Take over a failure that exploring found; see :meth:`Reduction.meet`."""
@@ -128,12 +134,12 @@ class Run:
 
     def prove(self, failure: Failure, found: Rehearsal) -> BaseException | None:
         """Execute a path in a fresh World; return what it raises if it fails there, too."""
-        recorded = outcomes(self.recorder, [item.transition for item in found.steps])
+        rehearsed = RehearsedWalk(self.recorder.graph.initial, found.steps)
         self.renew()
         self.last_failure = None
         walk, shown = LiveWalk(self), None
         try:
-            walk.retrace([item.step for item in found.steps], recorded)
+            walk.retrace(rehearsed.path, rehearsed.outcomes)
             for invariant in self.definition.invariants:
                 walk.check(invariant)
         except BaseException as error:
@@ -149,6 +155,32 @@ class Run:
             "were executed again from the start. Something outside the World keeps state."
         )
         return None
+
+    def keep_if_real(
+        self, path: Sequence[Step], recorded: Sequence[Outcome], origin: Origin | None = None
+    ) -> None:
+        """Execute a path in a fresh World before the run begins anew; tell of it if it fails.
+
+        :param recorded: what came of its steps before.
+        :param origin: only a failure of this origin counts.
+        """
+        if not self.can_start_over:
+            return
+        self.renew()
+        walk = LiveWalk(self)
+        try:
+            walk.retrace(path, recorded)
+            for invariant in self.definition.invariants:
+                walk.check(invariant)
+        except BaseException as error:
+            failure, self.last_failure = self.last_failure, None
+            if failure is None:
+                raise
+            if origin in (None, failure.origin):
+                told = "\n".join(f"  {step}" for step in walk.path)
+                error.add_note(f"Seen after:\n{told}")
+                self.report(failure, walk, error, final=True)
+                self.reduction.keep(failure, error)
 
     def diverge(self, difference: str) -> None:
         """Stop using the record, because the World did not repeat itself."""
@@ -195,24 +227,28 @@ class Run:
         raise error from verdict.exception
 
     def report(
-        self, failure: Failure, path: Sequence[Step], error: BaseException, *, final: bool
+        self, failure: Failure, walk: Walk | RehearsedWalk, error: BaseException, *, final: bool
     ) -> None:
         """Put a failure on record, with the shortest path that shows it.
 
+        :param walk: what it was seen at the end of.
         :param final: whether it is told to the user; others are seen while the run goes on.
         """
         if final:
             self._told.add(failure.origin)
+            self.reduction.forget(failure)
+        path = walk.path
         known = self.violations.get(failure.origin)
         if final or known is None or len(path) <= len(known.reproduction_path):
             self.violations[failure.origin] = Violation(
                 failure.name, failure.severity, failure.message, tuple(path), error
             )
+            self.outcomes[failure.origin] = tuple(walk.outcomes)
 
     @property
-    def told(self) -> tuple[Violation, ...]:
+    def told(self) -> Mapping[Origin, Violation]:
         """The failures that were told to the user."""
-        return tuple(item for origin, item in self.violations.items() if origin in self._told)
+        return {origin: item for origin, item in self.violations.items() if origin in self._told}
 
     def close(self) -> ExplorationResult | None:
         """Roll back, close the World where this run opened it, and return the record.
@@ -253,9 +289,12 @@ class Run:
 
     def _summary(self, recorder: Recorder) -> ExplorationResult:
         executed = [name for name in self.definition.actions if recorder.executions[name]]
+        graph = self._explored or recorder.graph
+        if graph is not recorder.graph:
+            graph.include(recorder.graph)
         return ExplorationResult(
-            graph=max(self._explored or recorder.graph, recorder.graph, key=len),
-            violations=self.told,
+            graph=graph,
+            violations=tuple(self.told.values()),
             action_coverage=len(executed) / len(self.definition.actions),
             duration=perf_counter() - self._start,
             executions=dict(recorder.executions),

@@ -4,16 +4,31 @@ Hypothesis's own database keeps choices, which mean something else once an actio
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from venomqa_hyp.core import Step
+from venomqa_hyp.core import Step, canonical_text, names_in
 from venomqa_hyp.core.encoding import Unsaved
-from venomqa_hyp.errors import DivergenceError, VenomError
-from venomqa_hyp.explore import Draft, Drawn, Given, Picked, Recorder, draft, pool_of, rehearse
-from venomqa_hyp.stateful.failure_files import FailureFolder, SavedFailure, SavedStep
+from venomqa_hyp.errors import DigestError, DivergenceError, VenomError
+from venomqa_hyp.explore import (
+    Choices,
+    Draft,
+    Drawn,
+    Given,
+    Picked,
+    Recorder,
+    picked,
+    pool_of,
+    rehearse,
+)
+from venomqa_hyp.stateful.failure_files import FailureFolder, SavedFailure, SavedStep, is_savable
+from venomqa_hyp.stateful.internals import redraw
 from venomqa_hyp.stateful.run import Run
-from venomqa_hyp.stateful.walk import LiveWalk
+from venomqa_hyp.stateful.walk import LiveWalk, Outcome
+
+#: So many members of an enum, or of what else is sampled from, are tried to find a value.
+_MEMBERS = 256
 
 
 class FailureFileWarning(UserWarning):
@@ -37,19 +52,24 @@ def replay_saved(run: Run, folder: FailureFolder) -> None:
             _warn(f"{path} does not fit any more: {misfit}")
             continue
         if not fails:
-            folder.remove(path)
+            try:
+                folder.remove(path)
+            except OSError as error:
+                _warn(f"{failure.name} does not fail any more, but {path} is left: {error}")
+                continue
             print(f"Fixed: {failure.name} does not fail any more; {path} is removed.")
 
 
 def save_failures(run: Run, folder: FailureFolder) -> None:
     """Write the failures that were told of in a run."""
-    for violation in run.told:
+    for origin, violation in run.told.items():
+        path, outcomes = violation.reproduction_path, run.outcomes[origin]
         failure = SavedFailure(
             machine=run.definition.identity,
             name=violation.name,
             severity=violation.severity.value,
             message=violation.message,
-            steps=_saved_steps(run.recorder, violation.reproduction_path),
+            steps=_saved_steps(run, path, outcomes),
         )
         try:
             folder.save(failure)
@@ -77,7 +97,10 @@ def _fails(run: Run, path: Path, saved: SavedFailure) -> bool:
         return False
     walk = LiveWalk(run)
     try:
-        walk.retrace([item.step for item in rehearsal.steps], [])
+        walk.retrace(
+            [item.step for item in rehearsal.steps],
+            [Outcome.of(item.context, item.transition.result) for item in rehearsal.steps],
+        )
         for invariant in run.definition.invariants:
             walk.check(invariant)
     except BaseException as error:
@@ -86,7 +109,7 @@ def _fails(run: Run, path: Path, saved: SavedFailure) -> bool:
             raise
         told = "\n".join(f"  {step}" for step in walk.path)
         error.add_note(f"Replayed from {path}:\n{told}")
-        run.report(failure, walk.path, error, final=True)
+        run.report(failure, walk, error, final=True)
         run.reduction.remember(failure, error)
         return True
     raise _MisfitError(f"{saved.name} failed, but not when the same steps were executed again")
@@ -105,6 +128,13 @@ def _draft(recorder: Recorder, number: int, saved: SavedStep) -> Draft:
         pool = pool_of(strategy)
         if pool is not None and name in saved.picks:
             given[name] = Picked(pool, saved.picks[name])
+        elif pool is not None and any(names_in(saved.arguments.get(name))):
+            raise _MisfitError(f"{name!r} of {saved.action!r} is a random id, made in another run")
+        elif pool is None and isinstance(saved.arguments.get(name), Unsaved):
+            made = redraw(strategy, saved.choices.get(name, ()))
+            if made is None:
+                raise _MisfitError(f"the choices for {name!r} of {saved.action!r} do not fit")
+            given[name] = made
         elif name in saved.arguments and not isinstance(saved.arguments[name], Unsaved):
             given[name] = Drawn(saved.arguments[name], ())
         else:
@@ -112,17 +142,45 @@ def _draft(recorder: Recorder, number: int, saved: SavedStep) -> Draft:
     return Draft(number, action, given)
 
 
-def _saved_steps(recorder: Recorder, path: tuple[Step, ...]) -> tuple[SavedStep, ...]:
-    picks: list[Mapping[str, int]] = [{} for _ in path]
-    try:
-        drafts = draft(recorder, path, [{} for _ in path])
-        if drafts is not None:
-            picks = [item.picks for item in rehearse(recorder, drafts).steps]
-    except VenomError:
-        pass  # without picks, the values themselves are used
-    if len(picks) != len(path):
-        picks = [{} for _ in path]
+def _saved_steps(
+    run: Run, path: tuple[Step, ...], outcomes: Sequence[Outcome]
+) -> tuple[SavedStep, ...]:
+    recorder = run.recorder
+    made = [(item.context, item.value) for item in outcomes]
+    picks = picked(recorder.actions, recorder.graph.initial, path, made)
     return tuple(
-        SavedStep(step.action, dict(step.arguments), {}, dict(picked))
-        for step, picked in zip(path, picks, strict=True)
+        SavedStep(step.action, dict(step.arguments), _choices(run, step), taken)
+        for step, taken in zip(path, picks, strict=True)
     )
+
+
+def _choices(run: Run, step: Step) -> Mapping[str, Choices]:
+    """Return the choices that make the arguments which a file cannot hold."""
+    strategies = run.definition.actions[step.action].arguments
+    found: dict[str, Choices] = {}
+    for name, value in step.arguments.items():
+        if pool_of(strategies[name]) is not None or is_savable(value):
+            continue
+        try:
+            text = canonical_text(value)
+        except DigestError:
+            continue  # nothing tells whether the same value is made again
+        strategy = strategies[name]
+        known = run.reduction.choices_of(step.action, name, value)
+        for choices in [*([] if known is None else [known]), *_simple_choices(strategy)]:
+            made = redraw(strategy, choices)
+            if made is not None and canonical_text(made.value) == text:
+                found[name] = choices
+                break
+    return found
+
+
+def _simple_choices(strategy: Any) -> Iterator[Choices]:
+    """Yield the simplest choices, and those with one integer in place of another."""
+    simplest = redraw(strategy, None)
+    if simplest is None:
+        return
+    for at, choice in enumerate(simplest.choices):
+        if type(choice) is int:
+            for other in range(_MEMBERS):
+                yield (*simplest.choices[:at], other, *simplest.choices[at + 1 :])

@@ -6,10 +6,12 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 import attrs
 from hypothesis import reject
+from hypothesis.stateful import multiple
 
-from venomqa_hyp.core import ActionResult, Invariant, Step, Transition, Verdict
+from venomqa_hyp.core import ActionResult, Invariant, State, Step, Transition, Verdict
 from venomqa_hyp.errors import DivergenceError
-from venomqa_hyp.explore import Failure, Recorder, Renames
+from venomqa_hyp.explore import Arrival, Cursor, Failure, Recorder, Rehearsed, Renames, key_of
+from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.world import ROOT, Chain, Context, World, extend
 
 _Answer = TypeVar("_Answer")
@@ -18,6 +20,8 @@ _Answer = TypeVar("_Answer")
 class Host(Protocol):
     """The run, as a walk sees it."""
 
+    definition: Definition
+
     @property
     def recorder(self) -> Recorder: ...
 
@@ -25,6 +29,8 @@ class Host(Protocol):
     def last_failure(self) -> Failure | None: ...
 
     def permits(self, chain: Chain, depth: int, is_new: bool, exploring: bool) -> bool: ...
+
+    def keep_if_real(self, path: Sequence[Step], recorded: Sequence["Outcome"]) -> None: ...
 
     def diverge(self, difference: str) -> None: ...
 
@@ -40,11 +46,10 @@ class Outcome:
     context: Mapping[str, Any]
     value: Any
 
-
-def outcomes(recorder: Recorder, transitions: Sequence[Transition]) -> list[Outcome]:
-    """Return what came of recorded steps."""
-    states = recorder.graph.states
-    return [Outcome(states[item.to_id].context, item.result.value) for item in transitions]
+    @classmethod
+    def of(cls, context: Mapping[str, Any], result: ActionResult) -> "Outcome":
+        """Describe a step that was executed; one that failed adds nothing to a Bundle."""
+        return cls(context, result.value if result.success else multiple())
 
 
 class LiveWalk:
@@ -57,6 +62,7 @@ class LiveWalk:
         self._run = run
         self._renames = Renames(run.recorder.actions)
         self.path: list[Step] = []
+        self.outcomes: list[Outcome] = []
         if rewind:
             run.recorder.mover.reset()
         run.recorder.mover.lose()
@@ -76,6 +82,8 @@ class LiveWalk:
         result = self._run.recorder.act(step)
         if result.exception is not None:
             self._run.raise_exception(self.path, result)
+        if self._run.definition.rollback:
+            self.outcomes.append(Outcome.of(self.context.save(), result))
         return result
 
     def check(self, invariant: Invariant) -> None:
@@ -96,9 +104,30 @@ class LiveWalk:
             result = self.step(step)
             if known is not None:
                 self._renames.note_contexts(known.context, self.context)
-                if self._run.recorder.actions[step.action].target is not None:
-                    self._renames.note_values(known.value, result.value)
+                self._renames.note_results(step.action, known.value, result.value)
         return result
+
+
+@attrs.frozen(eq=False)
+class RehearsedWalk:
+    """A path that exploring took, as a walk."""
+
+    start: State
+    steps: Sequence[Rehearsed]
+
+    @property
+    def path(self) -> list[Step]:
+        return [item.step for item in self.steps]
+
+    recorded_path = path
+
+    @property
+    def arrivals(self) -> Sequence[Arrival]:
+        return [item.arrival for item in self.steps]
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [Outcome.of(item.context, item.transition.result) for item in self.steps]
 
 
 class RecordedWalk:
@@ -120,8 +149,15 @@ class RecordedWalk:
         self._live: LiveWalk | None = None
         self._lent: Chain | None = None
         self._path: list[Step] = []
-        self._taken: list[Transition] = []
-        self._context: tuple[str, Context] | None = None
+        self.start = run.recorder.graph.initial
+        self.arrivals: list[Arrival] = []
+        self._cursor = Cursor(self.start)
+        self._context: Context | None = None
+
+    @property
+    def recorded_path(self) -> list[Step]:
+        """The steps that were answered from the record, or added to it."""
+        return self._path
 
     @property
     def path(self) -> list[Step]:
@@ -131,6 +167,12 @@ class RecordedWalk:
     def is_recorded(self) -> bool:
         """Whether all steps so far stand in the record."""
         return self._live is None and self._lent is None
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        if self._live is not None:
+            return self._live.outcomes
+        return [Outcome.of(item.state.context, item.transition.result) for item in self.arrivals]
 
     @property
     def world(self) -> World:
@@ -145,17 +187,20 @@ class RecordedWalk:
         self._notice_changes()
         if self._live is not None:
             return self._live.context
-        if self._context is None or self._context[0] != self._at:
+        if self._context is None:
             # A copy: guards are the user's, and the record is not to be changed.
-            context = Context(find_world=lambda: self.world)
-            context.load(self._recorder.graph.states[self._at].context)
-            self._context = (self._at, context)
-        return self._context[1]
+            self._context = Context(find_world=lambda: self.world)
+            self._context.load(self._cursor.state.context)
+        return self._context
 
     def step(self, step: Step) -> ActionResult:
         __tracebackhide__ = True
-        key = step.key
         self._notice_changes()
+        states = self._recorder.graph.states
+        step_here = self._cursor.renamed(
+            step, self._recorder.actions[step.action], states[self._at]
+        )
+        key = key_of(step_here, states[self._at].numbers)
         if self._live is None and key is None and self._went_here():
             self._live = self._continue_live()
         if self._live is not None or key is None:
@@ -166,11 +211,10 @@ class RecordedWalk:
         if not self._run.permits(chain, len(self._path) + 1, is_new, self._exploring):
             reject()
         self._path.append(step)
-        transition = self._recorded(lambda: self._recorder.take(self._at, step, key))
+        transition = self._recorded(lambda: self._recorder.take(self._at, step_here, key))
         if transition is None:
             return self._retrace()
-        self._at = transition.to_id
-        self._taken.append(transition)
+        self._go_on(transition)
         self._chain = chain
         result = transition.result
         if result.exception is None:
@@ -199,12 +243,19 @@ class RecordedWalk:
         self._retrace(invariant)
         self._run.diverge(f"{invariant.name} on another path to the same state: {verdict.message}")
 
+    def _go_on(self, transition: Transition) -> None:
+        self._at = transition.to_id
+        arrived = self._recorder.graph.states[self._at]
+        self.arrivals.append(Arrival(transition, arrived))
+        self._cursor = self._cursor.follow(self.arrivals[-1])
+        self._context = None
+
     def _retrace(self, invariant: Invariant | None = None) -> ActionResult:
         """Execute this very path: a failure is told only of steps that were really executed."""
         __tracebackhide__ = True
-        self._live = LiveWalk(self._run)
+        outcomes, self._live = self.outcomes, LiveWalk(self._run)
         try:
-            result = self._live.retrace(self._path, outcomes(self._recorder, self._taken))
+            result = self._live.retrace(self._path, outcomes)
             if invariant is not None:
                 self._live.check(invariant)
         except BaseException:
@@ -215,7 +266,8 @@ class RecordedWalk:
 
     def _went_here(self) -> bool:
         """Take the World to the state of this walk, or leave the record."""
-        if self._recorded(lambda: self._recorder.lend(self._at)) is not None:
+        is_here = self._recorded(lambda: self._recorder.lend(self._at)) is not None
+        if is_here and not self._cursor.is_renamed(self._recorder.graph.states[self._at]):
             return True
         self._retrace()
         return False
@@ -225,12 +277,15 @@ class RecordedWalk:
         try:
             return ask()
         except DivergenceError as error:
+            if self._recorder.has_seen_failure(self._recorder.mover.chain):
+                self._run.keep_if_real(self._path, self.outcomes)
             self._run.diverge(str(error))
             return None
 
     def _continue_live(self) -> LiveWalk:
         live = LiveWalk(self._run, rewind=False)
         live.path.extend(self._path)
+        live.outcomes.extend(self.outcomes)
         return live
 
     def _notice_changes(self) -> None:

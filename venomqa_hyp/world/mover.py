@@ -62,6 +62,10 @@ class Mover:
         """Note that the World turned out to be in a state after all."""
         self.here, self._exact, self.chain = state.id, state.exact, chain
 
+    def is_at(self, state_id: str) -> bool:
+        """Return whether the World is in a state, with the same volatile values."""
+        return self.here == state_id and self._exact == self._graph.states[state_id].exact
+
     def lose(self) -> None:
         """Note that the World was changed by something that is not recorded."""
         self.here = None
@@ -77,7 +81,7 @@ class Mover:
         """
         missing: list[Transition] = []
         cursor = state_id
-        while not self._is_here(cursor) and not self._roll_back_if_saved(cursor):
+        while not self.is_at(cursor) and not self._roll_back_if_saved(cursor):
             arrival = self._graph.arrival(cursor)
             if arrival is None:
                 self.reset()
@@ -93,7 +97,7 @@ class Mover:
     def distance(self, state_id: str) -> int:
         """Return how many steps have to be executed again to get to a state."""
         steps, cursor = 0, state_id
-        while not self._is_here(cursor) and not self._is_saved(cursor):
+        while not self.is_at(cursor) and not self._is_saved(cursor):
             arrival = self._graph.arrival(cursor)
             if arrival is None:
                 break
@@ -108,7 +112,7 @@ class Mover:
     def save(self) -> None:
         """Checkpoint the present state, unless it has a checkpoint."""
         here = self.here
-        if here is None or here == self._graph.initial.id or not self._is_here(here):
+        if here is None or here == self._graph.initial.id or not self.is_at(here):
             return
         if here in self._saved and self._saved[here].exact == self._exact:
             return
@@ -123,9 +127,6 @@ class Mover:
         for state_id in list(self._saved):
             self._forget(state_id)
         self._world.forget(self._initial.checkpoint)
-
-    def _is_here(self, state_id: str) -> bool:
-        return self.here == state_id and self._exact == self._graph.states[state_id].exact
 
     def _take(self) -> _Saved:
         start = perf_counter()

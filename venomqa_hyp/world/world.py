@@ -19,10 +19,9 @@ from venomqa_hyp.core import (
     State,
     Verdict,
     canonical_text,
-    digest,
     hash_text,
+    number_names,
     snapshot,
-    without,
 )
 from venomqa_hyp.errors import (
     DefinitionError,
@@ -235,24 +234,24 @@ class World:
                     f"Return Observation.create({part!r}, data)."
                 )
         context = self.context.save()
-        return State(self.identify(observations, context), observations, context)
+        told = canonical_text(self.telling(context), where="context")
+        digests = [f"{part}={seen.digest}" for part, seen in observations.items()]
+        return State(hash_text(";".join(digests) + told), observations, context)
 
-    def identify(
-        self,
-        observations: Mapping[str, Observation],
-        context: Mapping[str, Any],
-        volatile: Mapping[str, frozenset[Place]] = MappingProxyType({}),
-    ) -> str:
-        """Return the id of the state that shows these observations and this context.
+    def identify(self, seen: State, volatile: Mapping[str, frozenset[Place]]) -> State:
+        """Return a state with the id that it has but for clocks and random ids.
 
-        :param volatile: for each system, and for ``"context"``, the places to leave out.
+        :param volatile: for each system, and for ``"context"``, the places where they stand.
         """
-        parts = []
-        for part, seen in observations.items():
-            places = volatile.get(part)
-            parts.append(f"{part}={digest(without(seen.data, places)) if places else seen.digest}")
-        told = without(self.telling(context), volatile.get("context", frozenset()))
-        return hash_text(";".join(parts) + canonical_text(told, where="context"))
+        parts = {part: shown.data for part, shown in seen.observations.items() if part in volatile}
+        named = number_names({**parts, "context": self.telling(seen.context)}, volatile)
+        plain = [
+            f"{part}={shown.digest}"
+            for part, shown in seen.observations.items()
+            if part not in volatile
+        ]
+        identity = hash_text(";".join([*plain, named.identity]))
+        return attrs.evolve(seen, id=identity, names=named.names)
 
     def telling(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the part of a context that tells states apart."""
