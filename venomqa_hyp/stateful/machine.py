@@ -172,7 +172,7 @@ class VenomStateMachine(RuleBasedStateMachine):
         positions = internals.rule_positions(self)
         if positions is not None and not run.reduction.awaits:
             self._venom_explore(provider, positions)
-        run.reduction.steer(provider, positions)
+        run.reduction.steer(provider, positions, run)
 
     @_ends_run
     def _venom_explore(

@@ -25,6 +25,7 @@ from venomqa_hyp.explore import (
     Rehearsal,
     Rehearsed,
     draft,
+    pool_of,
     rehearse,
 )
 from venomqa_hyp.stateful.internals import ScriptedStep, VenomProvider, redraw
@@ -90,6 +91,7 @@ class Reduction:
         self._lengths: dict[Origin, int] = {}
         self._made: dict[tuple[str, str, str], Choices] = {}
         self._minimised = False
+        self._told_long: tuple[Failure, Walk] | None = None
         self._generated = False
         self._postponed: dict[Origin, _Postponed] = {}
         self._remembered: dict[Origin, BaseException] = {}
@@ -127,9 +129,14 @@ class Reduction:
         """Note that a failure was told of."""
         self._kept.pop(failure.origin, None)
 
-    def steer(self, provider: VenomProvider, positions: Mapping[str, int] | None) -> None:
+    def steer(
+        self, provider: VenomProvider, positions: Mapping[str, int] | None, run: Host
+    ) -> None:
         """Let a test case meet a postponed failure, if there is one."""
         self._generated = True
+        if self._told_long is not None and positions is not None:
+            told, self._told_long = self._told_long, None
+            self._shorten_told(*told, run)
         if positions is not None and self._to_follow:
             origin = self._to_follow.popleft()
             # Should the short path not fail, the next test case repeats the one that did.
@@ -206,6 +213,8 @@ class Reduction:
                     made = provider.all_choices()
                     self._postpone(failure, found, lambda at, where: at.replay(made), error)
                 return True
+        if self._shrinks and not self._generated and not known and len(walk.path) > 1:
+            self._told_long = (failure, walk)
         length = self._lengths.get(failure.origin, len(walk.path))
         self._lengths[failure.origin] = min(length, len(walk.path))
         return False
@@ -249,6 +258,19 @@ class Reduction:
         self._to_follow.append(failure.origin)
         self._lengths[failure.origin] = len(found.steps)
 
+    def _shorten_told(self, failure: Failure, walk: Walk, run: Host) -> None:
+        """Let the next test case show a failure in fewer steps than it was told with.
+
+        Hypothesis's first test case, of the simplest choices only, is not ours and cannot wait.
+        """
+        choices = _simplest_choices(run.recorder, walk.recorded_path)
+        best = None if choices is None else self._shortened(failure, walk, choices, run)
+        if best is None or len(best.steps) >= len(walk.recorded_path):
+            return
+        error = run.prove(failure, best)
+        if error is not None:
+            self._postpone(failure, best, lambda at, where: None, error)
+
     def _minimise(
         self, failure: Failure, walk: Walk, provider: VenomProvider, run: Host
     ) -> Rehearsal | None:
@@ -283,6 +305,24 @@ class Reduction:
         for name, given in taken.draft.given.items():
             if isinstance(given, Drawn):
                 self._made[taken.step.action, name, canonical_text(given.value)] = given.choices
+
+
+def _simplest_choices(
+    recorder: Recorder, path: Sequence[Step]
+) -> list[Mapping[str, Choices]] | None:
+    """Return argument -> choices for each step, if its arguments are the simplest there are."""
+    found: list[Mapping[str, Choices]] = []
+    for step in path:
+        made: dict[str, Choices] = {}
+        for name, strategy in recorder.actions[step.action].arguments.items():
+            if pool_of(strategy) is not None:
+                continue
+            drawn = redraw(strategy, None)
+            if drawn is None or canonical_text(drawn.value) != canonical_text(step.arguments[name]):
+                return None
+            made[name] = drawn.choices
+        found.append(made)
+    return found
 
 
 def _redraw_for(recorder: Recorder) -> Redraw:

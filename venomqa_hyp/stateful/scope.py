@@ -81,6 +81,8 @@ def end_run(machine: Any, run: Run) -> None:
     """End a run; a failure to do so never hides the error that is on its way."""
     __tracebackhide__ = True
     first = run.stopped or sys.exception()
+    if isinstance(first, StopRun):
+        first = None  # nothing was left to do
     try:
         summary = run.close()
         if summary is not None:
