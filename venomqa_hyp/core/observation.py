@@ -1,6 +1,7 @@
 """What one system shows at one moment."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
@@ -8,8 +9,10 @@ from typing import Any, Self
 import attrs
 
 from venomqa_hyp.core.digest import digest
+from venomqa_hyp.core.encoding import shown
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+_LONGEST_SUMMARY = 160
 
 
 @attrs.frozen(eq=False)
@@ -26,6 +29,7 @@ class Observation:
     data: Mapping[str, Any]
     metadata: Mapping[str, Any] = _EMPTY
     known_digest: str | None = attrs.field(default=None, repr=False)
+    known_summary: str | None = attrs.field(default=None, repr=False)
 
     @classmethod
     def create(
@@ -44,9 +48,20 @@ class Observation:
         """Return 32 hexadecimal digits that identify :attr:`data`."""
         return self.known_digest or digest(self.data, where=f"{self.system} observation")
 
+    @property
+    def summary(self) -> str:
+        """Say in one line what is there: ``"orders 2, payments 1"``."""
+        return summary(self.data) if self.known_summary is None else self.known_summary
+
     def without_data(self) -> Self:
-        """Return the observation with nothing left but its digest."""
-        return attrs.evolve(self, data=_EMPTY, metadata=_EMPTY, known_digest=self.digest)
+        """Return the observation with nothing left but its digest and its summary."""
+        return attrs.evolve(
+            self,
+            data=_EMPTY,
+            metadata=_EMPTY,
+            known_digest=self.digest,
+            known_summary=sys.intern(self.summary),  # many states have the same
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Observation):
@@ -55,3 +70,19 @@ class Observation:
 
     def __hash__(self) -> int:
         return hash((self.system, self.digest))
+
+
+def summary(data: Mapping[str, Any]) -> str:
+    """Say in one line what ``data`` holds: how many rows or items, or which values."""
+    tables = data.get("tables", data)
+    parts = (_brief(name, held) for name, held in tables.items())
+    text = ", ".join(part for part in parts if part) or "empty"
+    return text if len(text) <= _LONGEST_SUMMARY else f"{text[: _LONGEST_SUMMARY - 3]}..."
+
+
+def _brief(name: Any, held: Any) -> str:
+    if isinstance(held, Mapping) and "rows" in held:
+        held = held["rows"]
+    if isinstance(held, Collection) and not isinstance(held, (str, bytes, bytearray)):
+        return f"{name} {len(held)}" if held else ""
+    return f"{name}={shown(held)}"
