@@ -107,18 +107,31 @@ def test_states_are_written_with_a_digest_and_a_summary() -> None:
     assert seen.without_data().summary == "orders 2"
 
 
+TABLE = {
+    "columns": ("id", "status", "by"),
+    "rows": [(1, "new", "a7"), (2, "new", "b"), (3, "paid", "c")],
+}
+
+
 @pytest.mark.parametrize(
     ("data", "summary"),
     [
+        ({"tables": {"orders": TABLE, "refunds": []}, "queries": {}}, "orders 3 (2 new, 1 paid)"),
         ({}, "empty"),
         ({"tables": {"orders": {"columns": (), "rows": []}}}, "empty"),
-        ({"users": [1, 2], "name": "x", "none": {}, 3: 4}, "users 2, name='x', 3=4"),
+        ({"users": [1, 2], "name": "x", "none": {}, 3: 4}, "users 2; name='x'; 3=4"),
         ({"long": "x" * 500}, "long='" + "x" * 76 + "..."),
     ],
 )
 def test_a_summary_is_one_short_line(data: dict[str, Any], summary: str) -> None:
-    """Collections are counted, other values shown, cut short."""
+    """Collections are counted, by their words where they are few; other values are shown, cut."""
     assert Observation.create("memory", data).summary == summary
+
+
+def test_a_summary_tells_no_credentials() -> None:
+    """Of what the client holds, only counts and types are told."""
+    seen = Observation.create("api", {"headers": {"Authorization": "s3cret"}, "auth": "s3cret"})
+    assert seen.summary == "headers 1; auth=str"
 
 
 def test_networkx_reads_a_graph() -> None:

@@ -9,10 +9,11 @@ from venomqa_hyp.core.encoding import shown
 from venomqa_hyp.core.state import State, Transition
 
 _LABELS_PER_EDGE = 3
-_LONGEST_LABEL = 60
+_LONGEST_LABEL = 80
 
 #: What a violation is called, and the transitions to where it was seen.
 Found = tuple[str, Sequence[Transition]]
+_Lines = tuple[str, ...]
 
 
 @attrs.frozen
@@ -23,7 +24,7 @@ class Node:
     """
 
     name: str
-    lines: tuple[str, ...]
+    lines: _Lines
     violations: tuple[str, ...]
 
 
@@ -36,7 +37,7 @@ class Edge:
 
     source: str
     target: str
-    lines: tuple[str, ...]
+    lines: _Lines
     refused: bool
 
 
@@ -75,8 +76,10 @@ def draw(
         else:
             left_out += 1
     names = {state_id: f"s{at}" for at, state_id in enumerate(states) if state_id in kept}
+    parts = {item: _parts(states[item]) for item in names}
+    same = set.intersection(*(set(part) for part in parts.values())) if len(parts) > 1 else set()
     nodes = [
-        Node(name, _lines_of_state(name, states[item]), tuple(violated.get(item, ())))
+        Node(name, _lines(name, parts[item], same), tuple(violated.get(item, ())))
         for item, name in names.items()
     ]
     edges = [
@@ -119,10 +122,23 @@ def _label(node: Node) -> list[str]:
     return [*node.lines, *(f"violates {name}" for name in node.violations)]
 
 
-def _lines_of_state(name: str, state: State) -> tuple[str, ...]:
-    lines = [f"{system}: {seen.summary}" for system, seen in state.observations.items()]
-    context = ", ".join(f"{key}={shown(value)}" for key, value in state.context.items())
-    return tuple(_short(line) for line in (name, *lines, *([context] if context else [])))
+def _parts(state: State) -> list[tuple[str, str]]:
+    """Return what the state shows, as (system, part)."""
+    shows = [
+        (system, part)
+        for system, seen in state.observations.items()
+        for part in seen.summary.split("; ")
+    ]
+    return [*shows, *(("context", f"{key}={shown(held)}") for key, held in state.context.items())]
+
+
+def _lines(name: str, parts: Iterable[tuple[str, str]], same: set[tuple[str, str]]) -> _Lines:
+    """Return the lines of a label; what all states share does not tell them apart."""
+    by_system: dict[str, list[str]] = {}
+    for system, part in parts:
+        if (system, part) not in same:
+            by_system.setdefault(system, []).append(part)
+    return (name, *(_short(f"{at}: {'; '.join(told)}") for at, told in by_system.items()))
 
 
 def _edge(source: str, target: str, transitions: Sequence[Transition]) -> Edge:

@@ -1,7 +1,9 @@
 """What one system shows at one moment."""
 
+import re
 import sys
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
@@ -13,6 +15,10 @@ from venomqa_hyp.core.encoding import shown
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 _LONGEST_SUMMARY = 160
+#: A status, a kind, a role: what a state is known by.
+_WORD = re.compile(r"[^\W\d][^\W\d]{0,19}")
+_SMALL_TABLE = 50
+_FEW = 4
 
 
 @attrs.frozen(eq=False)
@@ -50,8 +56,11 @@ class Observation:
 
     @property
     def summary(self) -> str:
-        """Say in one line what is there: ``"orders 2, payments 1"``."""
-        return summary(self.data) if self.known_summary is None else self.known_summary
+        """Say in one line what is there: ``"orders 2 (1 new, 1 paid); payments 1"``."""
+        if self.known_summary is not None:
+            return self.known_summary
+        # The client's own values are credentials.
+        return _summary(self.data, _kind if self.system == "api" else shown)
 
     def without_data(self) -> Self:
         """Return the observation with nothing left but its digest and its summary."""
@@ -72,17 +81,33 @@ class Observation:
         return hash((self.system, self.digest))
 
 
-def summary(data: Mapping[str, Any]) -> str:
-    """Say in one line what ``data`` holds: how many rows or items, or which values."""
+def _summary(data: Mapping[str, Any], show: Callable[[Any], str]) -> str:
     tables = data.get("tables", data)
-    parts = (_brief(name, held) for name, held in tables.items())
-    text = ", ".join(part for part in parts if part) or "empty"
+    parts = (_part(name, held, show) for name, held in tables.items())
+    text = "; ".join(part for part in parts if part) or "empty"
     return text if len(text) <= _LONGEST_SUMMARY else f"{text[: _LONGEST_SUMMARY - 3]}..."
 
 
-def _brief(name: Any, held: Any) -> str:
+def _part(name: Any, held: Any, show: Callable[[Any], str]) -> str:
     if isinstance(held, Mapping) and "rows" in held:
-        held = held["rows"]
+        return _table_part(name, held["rows"])
     if isinstance(held, Collection) and not isinstance(held, (str, bytes, bytearray)):
         return f"{name} {len(held)}" if held else ""
-    return f"{name}={shown(held)}"
+    return f"{name}={show(held)}"
+
+
+def _table_part(name: str, rows: Collection[Any]) -> str:
+    """Count the rows, and in a small table the words of each column that holds but a few."""
+    if not rows:
+        return ""
+    counts: Counter[str] = Counter()
+    if len(rows) <= _SMALL_TABLE and all(isinstance(row, (tuple, list)) for row in rows):
+        for column in zip(*rows, strict=True):
+            if all(isinstance(item, str) and _WORD.fullmatch(item) for item in column):
+                counts.update(column if len(set(column)) <= _FEW else ())
+    words = ", ".join(f"{count} {word}" for word, count in counts.items())
+    return f"{name} {len(rows)} ({words})" if words else f"{name} {len(rows)}"
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
