@@ -1,0 +1,1 @@
+"""Whole explorations: fingerprints, skipping what was explored, parallel workers."""
