@@ -93,10 +93,11 @@ class ExplorationResult:
         record = documents.from_json(
             {key: item for key, item in encoded.items() if key not in ("format", "graph")}
         )
+        executions = documents.field(record, "executions", dict)
         return cls(
             graph=Graph.from_dict(documents.field(encoded, "graph", dict)),
             violations=tuple(documents.listed(record, "violations", documents.violation_from)),
-            executions=documents.field(record, "executions", dict),
+            executions={name: documents.field(executions, name, int) for name in executions},
             **{name: documents.field(record, name, kind) for name, kind in _plain_fields().items()},
         )
 
