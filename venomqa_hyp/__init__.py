@@ -1,5 +1,6 @@
 """Property-based testing of stateful HTTP APIs: Hypothesis state machines that roll back."""
 
+from venomqa_hyp.agent import Agent
 from venomqa_hyp.core import (
     Action,
     ActionResult,
@@ -16,24 +17,33 @@ from venomqa_hyp.core import (
     from_context,
     invariant,
 )
+from venomqa_hyp.explore import BFS, DFS, MCTS, CoverageGuided, Novelty, Random, Weighted
 from venomqa_hyp.stateful import venom_machine
 from venomqa_hyp.world import Checkpoint, Context, Rollbackable, World
 
 __all__ = [
     "Action",
     "ActionResult",
+    "Agent",
+    "BFS",
     "Checkpoint",
     "Context",
+    "CoverageGuided",
+    "DFS",
     "ExplorationResult",
     "Graph",
     "Invariant",
+    "MCTS",
+    "Novelty",
     "Observation",
+    "Random",
     "Rollbackable",
     "Severity",
     "State",
     "Step",
     "Transition",
     "Violation",
+    "Weighted",
     "World",
     "action",
     "from_context",

@@ -25,6 +25,11 @@ class ExplorationResult:
     :ivar executed_before_failure: how many of the executions came before the first failure was
         seen; ``None`` where there was none.
     :ivar divergence: what the World did not repeat, where the run went on without its record.
+    :ivar ended_by: what ended the exploration of an Agent: ``"max_steps"``, ``"exhausted"``,
+        ``"coverage_target"``, ``"fail_fast"``, ``"time_limit"``, ``"strategy"`` (it picked
+        nothing), ``"stuck"`` (no action can run) or ``"the initial state"`` (it breaks a rule).
+    :ivar loops: actions that lead nowhere, in words.
+    :ivar exhausted: how much was explored, where the exploration had nothing left to execute.
     :ivar volatile: the places (system, table, column) whose values are made anew each time, and
         were left out when states were compared.
     :ivar skipped: why nothing was executed: this is the record of an earlier run.
@@ -41,6 +46,9 @@ class ExplorationResult:
     test_cases: int = 0
     executed_before_failure: int | None = None
     divergence: str | None = None
+    exhausted: str | None = None
+    ended_by: str = ""
+    loops: tuple[str, ...] = ()
     volatile: tuple[str, ...] = ()
     skipped: str | None = None
     worker_failures: tuple[str, ...] = ()

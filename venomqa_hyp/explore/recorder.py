@@ -113,6 +113,10 @@ class Recorder:
             self.saw_failure(self.mover.chain)
         return transition
 
+    def cost(self, state_id: str, action: str) -> int:
+        """Return how many calls of actions it takes at most to execute one in a state."""
+        return self.mover.distance(state_id) + (1 if action in self._proven else 2)
+
     def verdicts(self, state_id: str) -> tuple[Verdict, ...]:
         """Return what every invariant says of a state, asking them if nobody did so yet."""
         known = self._verdicts.get(state_id)

@@ -5,6 +5,7 @@ step stay valid when steps before it go. The value of a Bundle or of the context
 step that put it there.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -118,6 +119,22 @@ class Pools:
         self._keys = sorted({item.key for item in given if isinstance(item, FromContext)})
         self._held: dict[str, list[tuple[Any, Owner]]] = {}
 
+    def copy(self) -> "Pools":
+        """Return pools that can be added to on their own."""
+        copied = copy.copy(self)
+        copied._held = {pool: list(held) for pool, held in self._held.items()}
+        return copied
+
+    @property
+    def bundled(self) -> tuple[tuple[str, str], ...]:
+        """Return what the Bundles hold; what the context holds is part of the state."""
+        return tuple(
+            (pool, _text(value))
+            for pool, held in sorted(self._held.items())
+            if pool.startswith("bundle:")
+            for value, _ in held
+        )
+
     def values(self, pool: str) -> list[tuple[Any, Owner]]:
         """Return the values in a pool with their owners, oldest first."""
         return self._held.setdefault(pool, [])
@@ -172,14 +189,25 @@ def _text(value: Any) -> str:
 
 
 class Rehearser:
-    """Walks one path on a recorder, executing only what nobody executed before."""
+    """Walks one path on a recorder, executing only what nobody executed before.
 
-    def __init__(self, recorder: Recorder) -> None:
+    :param at: the state to begin in, with the trail and the pools of a path to it; the initial
+        state by default.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        at: str | None = None,
+        trail: Trail | None = None,
+        pools: Pools | None = None,
+    ) -> None:
         self._recorder = recorder
-        self._at = recorder.graph.initial.id
-        self._trail = Trail(recorder.actions.values())
-        self.pools = Pools(recorder.actions)
-        self.pools.note(INITIAL, self._context)
+        self._at = recorder.graph.initial.id if at is None else at
+        self._trail = Trail(recorder.actions.values()) if trail is None else trail
+        self.pools = Pools(recorder.actions) if pools is None else pools
+        if pools is None:
+            self.pools.note(INITIAL, self._context)
 
     @property
     def state_id(self) -> str:
@@ -197,14 +225,25 @@ class Rehearser:
             self._recorder.graph.states[self._at].context, lambda: self._recorder.lend(self._at)
         )
 
+    def _enables(self, action: Action) -> bool:
+        context = self._context
+        if action.guards:
+            context.load(context)  # a copy: guards are the user's, the record is not to be changed
+        return self._trail.enables(action, context)
+
+    def can_take(self, action: Action) -> bool:
+        """Return whether an action may be executed next: it is enabled, and has its values."""
+        names = [pool for pool in map(pool_of, action.arguments.values()) if pool is not None]
+        return all(map(self.pools.values, names)) and self._enables(action)
+
     def take(self, draft: Draft) -> Rehearsed | None:
         """Execute a step; ``None`` where it cannot run here.
 
         :raises DivergenceError: when the World does not repeat itself.
         """
-        if not self._trail.enables(draft.action, self._context):
+        if not self._enables(draft.action):
             return None
-        resolved = self._resolve(draft)
+        resolved = resolve(draft.action, draft.given, self.pools)
         if resolved is None:
             return None
         step = Step(draft.action.name, resolved[0])
@@ -228,20 +267,27 @@ class Rehearser:
             self._recorder.verdicts(self._at)
         )
 
-    def _resolve(self, draft: Draft) -> tuple[dict[str, Any], dict[str, int]] | None:
-        arguments: dict[str, Any] = {}
-        picks: dict[str, int] = {}
-        # Hypothesis draws the arguments of a rule in the order of their names.
-        for name, given in sorted(draft.given.items()):
-            if isinstance(given, Drawn):
-                arguments[name] = given.value
-                continue
-            consume = "consume=True" in repr(draft.action.arguments[name])
-            picked = self.pools.pick(given, consume=consume)
-            if picked is None:
-                return None
-            arguments[name], picks[name] = picked
-        return arguments, picks
+
+def resolve(
+    action: Action, given: Mapping[str, Given], pools: Pools
+) -> tuple[dict[str, Any], dict[str, int]] | None:
+    """Return the arguments of a step, and how many newer values there are than those picked.
+
+    ``None`` where a pool is empty. Values are taken out of Bundles that are consumed.
+    """
+    arguments: dict[str, Any] = {}
+    picks: dict[str, int] = {}
+    # Hypothesis draws the arguments of a rule in the order of their names.
+    for name, item in sorted(given.items()):
+        if isinstance(item, Drawn):
+            arguments[name] = item.value
+            continue
+        consume = "consume=True" in repr(action.arguments[name])
+        picked = pools.pick(item, consume=consume)
+        if picked is None:
+            return None
+        arguments[name], picks[name] = picked
+    return arguments, picks
 
 
 def rehearse(recorder: Recorder, drafts: Sequence[Draft]) -> Rehearsal:
@@ -263,6 +309,28 @@ def rehearse(recorder: Recorder, drafts: Sequence[Draft]) -> Rehearsal:
     return Rehearsal(tuple(steps), None)
 
 
+def drafted(
+    action: Action, step: Step, choices: Mapping[str, Choices], pools: Pools
+) -> Mapping[str, Given] | None:
+    """Find out how the arguments of one step came about; ``None`` where that cannot be told.
+
+    :param choices: argument -> the choices its strategy made.
+    :param pools: what could be picked.
+    """
+    given: dict[str, Given] = {}
+    for name, strategy in action.arguments.items():
+        pool = pool_of(strategy)
+        if not is_plain(strategy):
+            return None
+        if pool is None:
+            given[name] = Drawn(step.arguments[name], choices.get(name, ()))
+        elif owner := pools.owner_of(pool, step.arguments[name]):
+            given[name] = Chosen(pool, owner)
+        else:
+            return None
+    return given
+
+
 def draft(
     recorder: Recorder, steps: Sequence[Step], choices: Sequence[Mapping[str, Choices]]
 ) -> tuple[Draft, ...] | None:
@@ -276,17 +344,9 @@ def draft(
     drafts: list[Draft] = []
     for number, step in enumerate(steps):
         action = recorder.actions[step.action]
-        given: dict[str, Given] = {}
-        for name, strategy in action.arguments.items():
-            pool = pool_of(strategy)
-            if not is_plain(strategy):
-                return None
-            if pool is None:
-                given[name] = Drawn(step.arguments[name], choices[number].get(name, ()))
-            elif owner := walk.pools.owner_of(pool, step.arguments[name]):
-                given[name] = Chosen(pool, owner)
-            else:
-                return None
+        given = drafted(action, step, choices[number], walk.pools)
+        if given is None:
+            return None
         drafts.append(Draft(number, action, given))
         if walk.take(drafts[-1]) is None:
             return None

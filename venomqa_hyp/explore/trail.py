@@ -1,5 +1,6 @@
 """What one path has done so far, as far as it decides what may come next."""
 
+import copy
 from collections.abc import Iterable, Mapping
 
 from venomqa_hyp.core import Action, ActionResult, FromContext
@@ -28,10 +29,17 @@ class Trail:
         self._calls: dict[str, int] = {}
         self._succeeded: set[str] = set()
 
+    def copy(self) -> "Trail":
+        """Return a trail that goes on on its own."""
+        copied = copy.copy(self)
+        copied._calls, copied._succeeded = self._calls.copy(), self._succeeded.copy()
+        return copied
+
     def note(self, action: Action, result: ActionResult) -> None:
         """Add an executed step."""
-        self._calls[action.name] = self._calls.get(action.name, 0) + 1
-        if result.success:
+        if action.name in self._limited:
+            self._calls[action.name] = self._calls.get(action.name, 0) + 1
+        if result.success and action.name in self._required:
             self._succeeded.add(action.name)
 
     def permits(self, action: Action) -> bool:
@@ -52,5 +60,4 @@ class Trail:
     @property
     def signature(self) -> tuple[frozenset[tuple[str, int]], frozenset[str]]:
         """Return what decides about further steps."""
-        calls = frozenset(item for item in self._calls.items() if item[0] in self._limited)
-        return calls, frozenset(self._succeeded & self._required)
+        return frozenset(self._calls.items()), frozenset(self._succeeded)

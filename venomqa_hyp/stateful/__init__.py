@@ -1,5 +1,6 @@
 """Actions and invariants as a Hypothesis state machine on a World that rolls back."""
 
+from venomqa_hyp.stateful.guidance import draws
 from venomqa_hyp.stateful.machine import VenomStateMachine, venom_machine
 from venomqa_hyp.stateful.run import DivergenceWarning, Run
 from venomqa_hyp.stateful.saved import FailureFileWarning
@@ -10,6 +11,7 @@ __all__ = [
     "FailureFileWarning",
     "Run",
     "VenomStateMachine",
+    "draws",
     "venom_machine",
     "watching",
 ]

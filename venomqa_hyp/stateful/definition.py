@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
 from venomqa_hyp.core import Action, Invariant
 from venomqa_hyp.errors import DefinitionError, InvariantViolated, VenomError, WorldError
+from venomqa_hyp.explore import Novelty, Strategy
 from venomqa_hyp.world import World
 
 WorldSource = World | Callable[[], World]
@@ -19,6 +20,7 @@ class Definition:
 
     :ivar identity: module, calling function and name; tells machines apart in failure files.
     :ivar world: the World, or a callable that opens one for each run.
+    :ivar strategy: what exploring executes next.
     :ivar rollback: false re-runs every step from a reset World, as plain Hypothesis would.
     """
 
@@ -26,6 +28,7 @@ class Definition:
     world: WorldSource
     actions: Mapping[str, Action]
     invariants: tuple[Invariant, ...]
+    strategy: Strategy
     rollback: bool
     violations: Mapping[str, type[InvariantViolated]]
 
@@ -60,6 +63,7 @@ def define(
     actions: Iterable[Action],
     invariants: Iterable[Invariant],
     *,
+    strategy: Strategy | None,
     rollback: bool,
     taken: Container[str],
 ) -> Definition:
@@ -95,6 +99,7 @@ def define(
         world,  # a callable's result is checked when it is called
         MappingProxyType(by_name),
         checked,
+        _checked_strategy(strategy),
         bool(rollback),
         MappingProxyType({item.name: _violation_type(item.name) for item in checked}),
     )
@@ -187,6 +192,18 @@ def _violation_type(name: str) -> type[InvariantViolated]:
     words = "".join(letter if letter.isalnum() else " " for letter in name).split()
     camel = "".join(word[:1].upper() + word[1:] for word in words)
     return type(f"{camel or 'Rule'}Violated", (InvariantViolated,), {"__module__": __name__})
+
+
+def _checked_strategy(strategy: object) -> Strategy:
+    if strategy is None:
+        return Novelty()
+    if isinstance(strategy, type) or not callable(getattr(strategy, "pick", None)):
+        raise DefinitionError(
+            f"strategy is {strategy!r:.60}, but it is an object with a method pick(graph, random). "
+            "Write strategy=BFS(), or leave it out. Hypothesis's strategies, for arguments, are "
+            "given to Action(arguments=...)."
+        )
+    return cast(Strategy, strategy)
 
 
 def _where(function: Any) -> str:

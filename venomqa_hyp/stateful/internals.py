@@ -22,6 +22,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from random import Random
 from typing import Any, cast
 
 import attrs
@@ -92,6 +93,22 @@ def redraw(strategy: SearchStrategy[Any], choices: Choices | None) -> Drawn | No
     return Drawn(value, made) if choices in (None, made) else None
 
 
+def draw(strategy: SearchStrategy[Any], random: Random | None) -> Drawn | None:
+    """Draw from a strategy as Hypothesis does; the simplest value without ``random``.
+
+    :return: ``None`` where the strategy cannot be drawn from outside of a test case, or rejected
+        what it drew.
+    """
+    if random is None:
+        return redraw(strategy, None)
+    data = ConjectureData(random=random, provider=HypothesisProvider)
+    try:
+        value = data.draw(strategy)
+    except (StopTest, Exception):
+        return None
+    return Drawn(value, tuple(data.choices))
+
+
 @attrs.frozen
 class ScriptedStep:
     """A step for a test case to take.
@@ -136,6 +153,11 @@ class VenomProvider(HypothesisProvider):
         """
         self._script = script
         self._positions = positions
+
+    def new_random(self) -> Random:
+        """Return a source of chance that the seed of the test determines."""
+        assert self._random is not None
+        return Random(self._random.getrandbits(64))
 
     def replay(self, choices: Choices) -> None:
         """Make these choices."""

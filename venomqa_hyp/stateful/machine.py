@@ -4,7 +4,7 @@ import functools
 import inspect
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -24,14 +24,14 @@ from hypothesis.stateful import (
 
 from venomqa_hyp.core import Action, ExplorationResult, FromContext, Invariant, Step, snapshot
 from venomqa_hyp.errors import DefinitionError, WorldError
-from venomqa_hyp.explore import Trail, context_keys
+from venomqa_hyp.explore import Strategy, Trail, context_keys
 from venomqa_hyp.stateful import internals
 from venomqa_hyp.stateful.definition import Definition, WorldSource, check_name, define
 from venomqa_hyp.stateful.failure_files import FailureFolder
 from venomqa_hyp.stateful.run import Run, Walk
 from venomqa_hyp.stateful.saved import replay_saved, save_failures
 from venomqa_hyp.stateful.scope import StopRun, end_run, find_run, run_scope
-from venomqa_hyp.stateful.walk import LiveWalk
+from venomqa_hyp.stateful.walk import LiveWalk, RecordedWalk
 from venomqa_hyp.world import Context, World
 
 BACKEND = "venomqa"
@@ -45,6 +45,7 @@ def venom_machine(
     invariants: Iterable[Invariant] = (),
     *,
     name: str = "VenomMachine",
+    strategy: Strategy | None = None,
     rollback: bool = True,
 ) -> type["VenomStateMachine"]:
     """Return a Hypothesis state machine that runs on a World which rolls back.
@@ -58,6 +59,8 @@ def venom_machine(
     :param invariants: they become invariants, each with an exception type of its own.
     :param name: the name of the class. With the module, the calling function and the actions it
         identifies the machine in Hypothesis's database.
+    :param strategy: the exploration strategy: it decides to which states to return and what to try
+        there, between Hypothesis's own random walks. :class:`~venomqa_hyp.Novelty` by default.
     :param rollback: false re-runs every step from a reset World, as plain Hypothesis would.
     :raises DefinitionError: says which part cannot work, and what to write instead.
     """
@@ -74,6 +77,7 @@ def venom_machine(
         world,
         actions,
         invariants,
+        strategy=strategy,
         rollback=rollback,
         taken=frozenset(dir(VenomStateMachine)),
     )
@@ -153,6 +157,9 @@ class VenomStateMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """End the test case; the World stays open until the run ends."""
         super().teardown()
+        walk, provider = self._venom_walked, self._venom_provider
+        if provider is not None and isinstance(walk, RecordedWalk) and walk.is_recorded:
+            self._venom_run.guidance.learn(walk.path, provider)
         if self._venom_run_is_own:
             end_run(type(self), self._venom_run)
 
@@ -162,7 +169,20 @@ class VenomStateMachine(RuleBasedStateMachine):
         if run.reduction.remembered:
             run.stopped = run.reduction.remembered[0]
             raise StopRun
-        run.reduction.steer(provider, internals.rule_positions(self))
+        positions = internals.rule_positions(self)
+        if positions is not None and not run.reduction.awaits:
+            self._venom_explore(provider, positions)
+        run.reduction.steer(provider, positions)
+
+    @_ends_run
+    def _venom_explore(
+        self, provider: internals.VenomProvider, positions: Mapping[str, int]
+    ) -> None:
+        run = self._venom_run
+        if not self.venom_definition.rollback or run.divergence is not None:
+            return
+        own = positions.keys() - self.venom_definition.actions.keys() - {"no_action_enabled"}
+        run.guidance.begin(provider, positions, walks=0.5 if own else 0.0)
 
     def _venom_walk(self) -> Walk:
         if self._venom_walked is None:
@@ -320,7 +340,9 @@ def _without_explaining(given: Settings) -> Settings:
 @contextmanager
 def _scope(machine: Any, given: Settings | None) -> Iterator[None]:
     __tracebackhide__ = True
-    with run_scope(shrinks=given is None or Phase.shrink in given.phases):
+    shrinks = given is None or Phase.shrink in given.phases
+    step_count = (given or Settings()).stateful_step_count
+    with run_scope(shrinks=shrinks, step_count=step_count):
         if not _is_ours(machine) or not machine.venom_definition.rollback:
             yield
             return

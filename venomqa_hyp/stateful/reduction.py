@@ -6,7 +6,7 @@ shrinks, test cases that cannot lead to anything shorter are rejected before the
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -22,6 +22,7 @@ from venomqa_hyp.explore import (
     Recorder,
     Redraw,
     Rehearsal,
+    Rehearsed,
     draft,
     rehearse,
 )
@@ -39,7 +40,7 @@ class Host(Protocol):
     @property
     def recorder(self) -> Recorder: ...
 
-    def confirms(self, failure: Failure, found: Rehearsal) -> bool: ...
+    def prove(self, failure: Failure, found: Rehearsal) -> BaseException | None: ...
 
     def diverge(self, difference: str) -> None: ...
 
@@ -49,7 +50,7 @@ class _Postponed:
     """A failure that Hypothesis has not been told of yet."""
 
     script: tuple[ScriptedStep, ...]
-    original: Choices
+    repeat: Callable[[VenomProvider, Mapping[str, int]], None]
     error: BaseException
 
 
@@ -95,11 +96,49 @@ class Reduction:
             self._to_replay.append(origin)
             provider.follow(self._postponed[origin].script, positions)
             return
-        while self._to_replay:
+        while positions is not None and self._to_replay:
             postponed = self._postponed.get(self._to_replay.popleft())
             if postponed is not None:
-                provider.replay(postponed.original)
+                postponed.repeat(provider, positions)
                 return
+
+    @property
+    def awaits(self) -> bool:
+        """Whether a test case is wanted to meet a failure."""
+        return bool(self._to_follow or self._to_replay)
+
+    def may_search(self) -> bool:
+        """Return whether to look for failures, or for further ones."""
+        return not self._lengths or self._searching > 0
+
+    def searched(self, executions: int) -> None:
+        """Note what looking for further failures took."""
+        if self._lengths:
+            self._searching -= executions
+
+    def meet(self, found: Rehearsal, run: Host) -> bool:
+        """Take over a failure that no test case met yet; return whether one is to meet it."""
+        failure = found.failure
+        assert failure is not None
+        if failure.origin in self._lengths:
+            return False
+        settled = self.settle(found, run)
+        if settled is not None:
+            original = script(found.steps)
+            self._postpone(
+                failure, settled[0], lambda at, where: at.follow(original, where), settled[1]
+            )
+        return settled is not None
+
+    def settle(self, found: Rehearsal, run: Host) -> tuple[Rehearsal, BaseException] | None:
+        """Return the shortest path to a failure and what it fails with in a fresh World.
+
+        ``None`` where the World did not repeat itself, and the run has diverged.
+        """
+        assert found.failure is not None
+        best = (self._shortened(found, run) if self._shrinks else found) or found
+        error = run.prove(found.failure, best)
+        return None if error is None else (best, error)
 
     def postpone(
         self,
@@ -118,15 +157,10 @@ class Reduction:
         steered = provider is not None and provider.steered
         if self._shrinks and provider is not None and not known and not steered:
             found = self._minimise(failure, path, provider, run)
-            if found is not None and not run.confirms(failure, found):
-                return True
             if found is not None:
-                original = provider.all_choices()
-                steps = "\n".join(f"  {item.step}" for item in found.steps)
-                error.add_note(f"Shortest path found:\n{steps}")
-                self._postponed[failure.origin] = _Postponed(_script(found), original, error)
-                self._to_follow.append(failure.origin)
-                self._lengths[failure.origin] = len(found.steps)
+                if run.prove(failure, found) is not None:
+                    made = provider.all_choices()
+                    self._postpone(failure, found, lambda at, where: at.replay(made), error)
                 return True
         length = self._lengths.get(failure.origin, len(path))
         self._lengths[failure.origin] = min(length, len(path))
@@ -158,13 +192,40 @@ class Reduction:
         self._refused.add(chain)
         return False
 
+    def _postpone(
+        self,
+        failure: Failure,
+        found: Rehearsal,
+        repeat: Callable[[VenomProvider, Mapping[str, int]], None],
+        error: BaseException,
+    ) -> None:
+        steps = "\n".join(f"  {item.step}" for item in found.steps)
+        error.add_note(f"Shortest path found:\n{steps}")
+        self._postponed[failure.origin] = _Postponed(script(found.steps), repeat, error)
+        self._to_follow.append(failure.origin)
+        self._lengths[failure.origin] = len(found.steps)
+
     def _minimise(
         self, failure: Failure, path: Sequence[Step], provider: VenomProvider, run: Host
     ) -> Rehearsal | None:
-        recorder = run.recorder
         choices = provider.argument_choices([list(step.arguments) for step in path])
-        if choices is None:
-            return None
+        return None if choices is None else self._shortened_path(failure, path, choices, run)
+
+    def _shortened(self, found: Rehearsal, run: Host) -> Rehearsal | None:
+        assert found.failure is not None
+        choices = [choices_of(item) for item in found.steps]
+        return self._shortened_path(
+            found.failure, [item.step for item in found.steps], choices, run
+        )
+
+    def _shortened_path(
+        self,
+        failure: Failure,
+        path: Sequence[Step],
+        choices: Sequence[Mapping[str, Choices]],
+        run: Host,
+    ) -> Rehearsal | None:
+        recorder = run.recorder
         try:
             drafts = draft(recorder, path, choices)
             found = None if drafts is None else rehearse(recorder, drafts)
@@ -185,16 +246,12 @@ def _redraw_for(recorder: Recorder) -> Redraw:
     return redrawn
 
 
-def _script(found: Rehearsal) -> tuple[ScriptedStep, ...]:
-    return tuple(
-        ScriptedStep(
-            item.step.action,
-            {
-                name: given.choices
-                for name, given in item.draft.given.items()
-                if isinstance(given, Drawn)
-            },
-            item.picks,
-        )
-        for item in found.steps
-    )
+def choices_of(taken: Rehearsed) -> Mapping[str, Choices]:
+    """Return argument -> the choices that its strategy made."""
+    given = taken.draft.given.items()
+    return {name: item.choices for name, item in given if isinstance(item, Drawn)}
+
+
+def script(steps: Sequence[Rehearsed]) -> tuple[ScriptedStep, ...]:
+    """Return what makes a test case take these steps."""
+    return tuple(ScriptedStep(item.step.action, choices_of(item), item.picks) for item in steps)

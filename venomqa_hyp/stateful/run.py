@@ -25,6 +25,7 @@ from venomqa_hyp.explore import (
     failure_of_verdict,
 )
 from venomqa_hyp.stateful.definition import Definition
+from venomqa_hyp.stateful.guidance import Guidance
 from venomqa_hyp.stateful.reduction import Reduction
 from venomqa_hyp.stateful.walk import LiveWalk, RecordedWalk, outcomes
 from venomqa_hyp.world import Chain, World
@@ -49,10 +50,16 @@ class Run:
     """Everything between opening the World for a machine and closing it again."""
 
     def __init__(
-        self, definition: Definition, *, shrinks: bool = True, on_step: OnStep | None = None
+        self,
+        definition: Definition,
+        *,
+        shrinks: bool = True,
+        step_count: int = 50,
+        on_step: OnStep | None = None,
     ) -> None:
         self.definition = definition
         self.reduction = Reduction(shrinks=shrinks)
+        self.guidance = Guidance(definition.strategy, self, step_count)
         self.violations: dict[Origin, Violation] = {}
         self._told: set[Origin] = set()
         self.last_failure: Failure | None = None
@@ -115,28 +122,33 @@ class Run:
             _release(self.definition, world)
             raise
 
-    def confirms(self, failure: Failure, found: Rehearsal) -> bool:
-        """Execute a path in a fresh World, and return whether it fails there, too."""
+    def meet(self, found: Rehearsal) -> bool:
+        """Take over a failure that exploring found; see :meth:`Reduction.meet`."""
+        return self.reduction.meet(found, self)
+
+    def prove(self, failure: Failure, found: Rehearsal) -> BaseException | None:
+        """Execute a path in a fresh World; return what it raises if it fails there, too."""
         recorded = outcomes(self.recorder, [item.transition for item in found.steps])
         self.renew()
         self.last_failure = None
-        walk = LiveWalk(self)
+        walk, shown = LiveWalk(self), None
         try:
             walk.retrace([item.step for item in found.steps], recorded)
             for invariant in self.definition.invariants:
                 walk.check(invariant)
-        except BaseException:
+        except BaseException as error:
             if self.last_failure is None:
                 raise
+            shown = error
         told, self.last_failure = self.last_failure, None
         if told is not None and told.origin == failure.origin:
-            return True
+            return shown
         steps = ", ".join(str(item.step) for item in found.steps)
         self.diverge(
             f"{failure.name} failed ({failure.message}) after {steps}, but not when the same steps "
             "were executed again from the start. Something outside the World keeps state."
         )
-        return False
+        return None
 
     def diverge(self, difference: str) -> None:
         """Stop using the record, because the World did not repeat itself."""
@@ -252,6 +264,7 @@ class Run:
             test_cases=self.test_cases,
             executed_before_failure=self.executed_before_failure,
             divergence=self.divergence,
+            exhausted=self.guidance.exhausted,
             volatile=tuple(
                 sorted(
                     ".".join((part, *at))

@@ -12,6 +12,7 @@ from venomqa_hyp.stateful.run import OnStep, Run
 
 _runs: ContextVar[dict[type, Run] | None] = ContextVar("venomqa_runs", default=None)
 _shrinks: ContextVar[bool] = ContextVar("venomqa_shrinks", default=True)
+_step_count: ContextVar[int] = ContextVar("venomqa_step_count", default=50)
 _on_step: ContextVar[OnStep | None] = ContextVar("venomqa_on_step", default=None)
 
 
@@ -33,19 +34,22 @@ def watching(on_step: OnStep) -> Iterator[None]:
 
 
 @contextmanager
-def run_scope(*, shrinks: bool = True) -> Iterator[None]:
+def run_scope(*, shrinks: bool = True, step_count: int = 50) -> Iterator[None]:
     """Keep one run per machine within, and end them all on leaving.
 
     :param shrinks: whether failures are to be made short.
+    :param step_count: the most steps of a test case.
     """
     __tracebackhide__ = True
     token, shrinks_token = _runs.set({}), _shrinks.set(shrinks)
+    count_token = _step_count.set(step_count)
     try:
         yield
     finally:
         runs = _runs.get() or {}
         _runs.reset(token)
         _shrinks.reset(shrinks_token)
+        _step_count.reset(count_token)
         with ExitStack() as ending:
             for machine, run in runs.items():
                 ending.callback(end_run, machine, run)
@@ -61,7 +65,12 @@ def find_run(machine: type, definition: Definition) -> tuple[Run, bool]:
     if runs is None:
         return Run(definition, on_step=_on_step.get()), True
     if machine not in runs:
-        runs[machine] = Run(definition, shrinks=_shrinks.get(), on_step=_on_step.get())
+        runs[machine] = Run(
+            definition,
+            shrinks=_shrinks.get(),
+            step_count=_step_count.get(),
+            on_step=_on_step.get(),
+        )
         runs[machine].can_start_over = True
     return runs[machine], False
 

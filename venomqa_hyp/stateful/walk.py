@@ -128,6 +128,11 @@ class RecordedWalk:
         return self._path if self._live is None else self._live.path
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether all steps so far stand in the record."""
+        return self._live is None and self._lent is None
+
+    @property
     def world(self) -> World:
         """The World, in the state of this walk; whoever asks for it may change it."""
         if self._live is None and self._lent is None and self._went_here():

@@ -87,6 +87,18 @@ class Mover:
         for transition in reversed(missing):
             self.leave()
             self._repeat(transition)
+        if missing:
+            self.save()  # who comes back to a state once does so again
+
+    def distance(self, state_id: str) -> int:
+        """Return how many steps have to be executed again to get to a state."""
+        steps, cursor = 0, state_id
+        while not self._is_here(cursor) and not self._is_saved(cursor):
+            arrival = self._graph.arrival(cursor)
+            if arrival is None:
+                break
+            steps, cursor = steps + 1, arrival.from_id
+        return steps
 
     def leave(self) -> None:
         """Checkpoint the present state before a step leaves it, where that pays."""
@@ -128,14 +140,18 @@ class Mover:
         if saved is not None:
             self._world.forget(saved.checkpoint)
 
-    def _roll_back_if_saved(self, state_id: str) -> bool:
+    def _is_saved(self, state_id: str) -> bool:
         saved = self._saved.get(state_id)
         if saved is None:
             return False
         known = self._graph.states[state_id].exact
-        if saved.exact != known or not self._world.is_live(saved.checkpoint):
+        return saved.exact == known and self._world.is_live(saved.checkpoint)
+
+    def _roll_back_if_saved(self, state_id: str) -> bool:
+        if not self._is_saved(state_id):
             self._forget(state_id)
             return False
+        saved = self._saved[state_id]
         self._saved.move_to_end(state_id)
         self._roll_back(state_id, saved)
         return True

@@ -1,0 +1,127 @@
+"""What of a value, or of a state, matters for telling kinds of them apart.
+
+Two states of one *shape* differ in ids, amounts and texts, and not in what they are examples of:
+an order that is paid and one that is not. A shape is a set of *features*: of each table, list or
+family of keys how many members there are, and of each of their columns which values occur.
+"""
+
+import enum
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from types import MappingProxyType
+from typing import Any
+
+from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.core.volatile import Place
+
+#: Where something stands, how exactly it is told (``"="`` a value, ``"~"`` its kind), and what.
+Feature = tuple[Place, str, Any]
+
+#: A column with more different texts than this tells states apart by the kinds of its values.
+LOW_CARDINALITY = 30
+
+
+def kind_of(value: object) -> Any:
+    """Return what stands for all values like this one: sign and magnitude, length, or itself."""
+    if value is None or isinstance(value, (bool, enum.Enum)):
+        return value
+    if isinstance(value, (int, float)):
+        magnitude = len(str(int(abs(value)))) if abs(value) < 1e300 else 300
+        return (type(value).__name__, 0 if value == 0 else magnitude if value > 0 else -magnitude)
+    if isinstance(value, Mapping):
+        return ("mapping", frozenset((str(key), kind_of(item)) for key, item in value.items()))
+    if isinstance(value, (str, bytes, Sequence, AbstractSet)):
+        return (type(value).__name__, _count(len(value)))
+    return type(value).__name__
+
+
+class Shaper:
+    """Finds the features of states, and learns which columns hold few different values."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Place, set[Any]] = {}
+
+    def features(
+        self,
+        observations: Iterable[Observation],
+        volatile: Mapping[str, frozenset[Place]] = MappingProxyType({}),
+    ) -> frozenset[Feature]:
+        """Return the shape of a state.
+
+        What a column is told apart by gets coarser once, when its values turn out to be many.
+
+        :param volatile: for each system the places to leave out.
+        """
+        found: set[Feature] = set()
+        for seen in observations:
+            if seen.system == "api":
+                continue
+            columns: dict[Place, set[Any]] = {}
+            _gather(seen.data, (), columns)
+            left_out = volatile.get(seen.system, frozenset())
+            for place in columns.keys() - left_out:
+                found.update(self._told((seen.system, *place), columns[place]))
+        return frozenset(found)
+
+    def is_current(self, feature: Feature) -> bool:
+        """Return whether states are still told apart by such features."""
+        place, told, _ = feature
+        return told == "~" or len(self._seen.get(place, ())) <= LOW_CARDINALITY
+
+    def _told(self, place: Place, values: set[Any]) -> Iterator[Feature]:
+        known = self._seen.setdefault(place, set())
+        if len(known) <= LOW_CARDINALITY:
+            known.update(values)
+        few = len(known) <= LOW_CARDINALITY
+        return ((place, "=", item) if few else (place, "~", kind_of(item)) for item in values)
+
+
+def _count(number: int) -> int:
+    """Return a number that grows with the logarithm: 0, 1, 2, 3 for 3 and 4, 4 for 5 to 8, ..."""
+    return number if number < 2 else (number - 1).bit_length() + 1
+
+
+def _gather(data: Any, at: Place, found: dict[Place, set[Any]]) -> None:
+    if isinstance(data, Mapping):
+        if "columns" in data and "rows" in data:
+            for name in ("rows", "removed"):
+                rows = data.get(name, ())
+                _note(found, (*at, f"number of {name}"), _count(len(rows)))
+            for row in data["rows"]:
+                for column, value in zip(data["columns"], row, strict=True):
+                    _gather(value, (*at, column), found)
+        elif data and all(map(_is_id, data)):
+            _gather_members(data.values(), at, found)
+        else:
+            for key, item in data.items():
+                _gather(item, (*at, _family(key)), found)
+    elif isinstance(data, (list, tuple, AbstractSet)):
+        _gather_members(data, at, found)
+    elif isinstance(data, bool) or not isinstance(data, (int, float)):
+        _note(found, at, data)
+    else:
+        _note(found, at, kind_of(data))  # ids and amounts are many, and there is no end of them
+
+
+def _gather_members(members: Collection[Any], at: Place, found: dict[Place, set[Any]]) -> None:
+    _note(found, (*at, "number"), _count(len(members)))
+    for member in members:
+        _gather(member, (*at, "*"), found)
+
+
+def _note(found: dict[Place, set[Any]], at: Place, value: Any) -> None:
+    known = found.setdefault(at, set())
+    try:
+        known.add(value)
+    except TypeError:
+        known.add(kind_of(value))
+
+
+def _is_id(key: Any) -> bool:
+    return not isinstance(key, str) or any(letter.isdigit() for letter in key)
+
+
+def _family(key: Any) -> str:
+    """Return what the keys of a family have in common: ``order:*`` for ``order:12``."""
+    return re.sub(r"\d+", "*", key if isinstance(key, str) else repr(key))

@@ -1,0 +1,113 @@
+"""What the exploration strategy does in a run of a machine.
+
+Some of the generated test cases are Hypothesis's own random walks. Before each of the others the
+strategy executes options in the World, as many as a test case has steps; the test case then goes
+where that ended, from the record. So a run executes no more than its settings allow.
+"""
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Protocol
+
+import attrs
+
+from venomqa_hyp.core import Step
+from venomqa_hyp.errors import DivergenceError
+from venomqa_hyp.explore import Draw, Drawn, Explorer, Node, Novelty, Recorder, Rehearsal, Strategy
+from venomqa_hyp.stateful.internals import VenomProvider, draw
+from venomqa_hyp.stateful.reduction import Reduction, script
+
+
+class Host(Protocol):
+    """The run, as far as exploring is concerned."""
+
+    @property
+    def recorder(self) -> Recorder: ...
+
+    @property
+    def reduction(self) -> Reduction: ...
+
+    def diverge(self, difference: str) -> None: ...
+
+    def meet(self, found: Rehearsal) -> bool: ...
+
+
+class Guidance:
+    """The exploration of one run.
+
+    :param step_count: the most steps of a test case.
+    """
+
+    def __init__(self, strategy: Strategy, run: Host, step_count: int) -> None:
+        self._walks, self._strategy = 0.0, strategy
+        if isinstance(strategy, Novelty):
+            # Hypothesis walks, so the strategy need not.
+            self._walks, self._strategy = strategy.walks, attrs.evolve(strategy, walks=0.0)
+        self._run = run
+        self._step_count = step_count
+        self._explorer: Explorer | None = None
+        self._begun = 0
+
+    @property
+    def exhausted(self) -> str | None:
+        """Say how much was explored, where nothing is left to explore."""
+        return None if self._explorer is None else self._explorer.exhausted
+
+    def begin(self, provider: VenomProvider, positions: Mapping[str, int], walks: float) -> None:
+        """Begin a generated test case: leave it to Hypothesis, or explore and lead it there.
+
+        :param positions: what :func:`~venomqa_hyp.stateful.internals.rule_positions` returned.
+        :param walks: the least share of the test cases that is for Hypothesis's own walks.
+        """
+        share = max(self._walks, walks)
+        self._begun += 1
+        if int(self._begun * share + 0.5) > int((self._begun - 1) * share + 0.5):
+            return
+        try:
+            reached = self._explore(self._current(provider))
+        except DivergenceError as error:
+            self._run.diverge(str(error))
+            return
+        if reached is not None and not self._run.reduction.awaits:
+            provider.follow(script(reached.steps), positions)
+
+    def learn(self, steps: Sequence[Step], provider: VenomProvider) -> None:
+        """Take over where a test case went."""
+        choices = provider.argument_choices([list(step.arguments) for step in steps])
+        if self._explorer is not None and choices is not None:
+            self._explorer.learn(steps, choices)
+
+    def _current(self, provider: VenomProvider) -> Explorer:
+        recorder = self._run.recorder
+        if self._explorer is None or self._explorer.atlas.graph is not recorder.graph:
+            random = provider.new_random()
+            self._explorer = Explorer(
+                recorder, self._strategy, draws(recorder), random, self._step_count
+            )
+        return self._explorer
+
+    def _explore(self, explorer: Explorer) -> Node | None:
+        """Execute options; return the last node discovered."""
+        reduction, executed = self._run.reduction, explorer.executed
+        reached = None
+        while explorer.executed - executed < self._step_count and reduction.may_search():
+            choice = explorer.pick()
+            if choice is None:
+                break
+            before = explorer.executed
+            seen = explorer.execute(choice)
+            reduction.searched(explorer.executed - before)
+            if seen.found is not None and self._run.meet(seen.found):
+                return None
+            if seen.is_new:
+                reached = seen.node
+        return reached
+
+
+def draws(recorder: Recorder) -> Draw:
+    """Return what draws the arguments of a recorder's actions."""
+
+    def drawn(action: str, argument: str, random: Random | None) -> Drawn | None:
+        return draw(recorder.actions[action].arguments[argument], random)
+
+    return drawn
