@@ -14,7 +14,7 @@ from venomqa_hyp import ExplorationResult, Graph, Severity, State, Violation
 from venomqa_hyp.agent import cache
 from venomqa_hyp.agent.cache import CacheWarning, load, store
 
-CLEAN = ExplorationResult(Graph(State("a", {}, {})), (), 1.0, 2.5, {"pay": 3})
+CLEAN = ExplorationResult(Graph(State("a", {}, {})), (), 1.0, 2.5, {"pay": 3}, ended_by="max_steps")
 
 
 def test_a_clean_result_is_recalled_and_says_so(tmp_path: Path) -> None:
@@ -39,6 +39,7 @@ def test_a_clean_result_is_recalled_and_says_so(tmp_path: Path) -> None:
         {"divergence": "another row"},
         {"worker_failures": ("worker 1 died",)},
         {"skipped": "nothing changed"},
+        {"ended_by": "time_limit"},
     ],
 )
 def test_only_clean_results_are_kept(tmp_path: Path, change: dict[str, Any]) -> None:

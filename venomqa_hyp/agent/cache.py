@@ -18,6 +18,9 @@ from venomqa_hyp.core.documents import field
 #: How many records are kept in a directory: the newest ones.
 KEPT = 20
 
+#: What ends an exploration that would end so again.
+_COMPLETE = ("max_steps", "exhausted", "coverage_target", "strategy")
+
 Directory = str | os.PathLike[str]
 
 
@@ -39,7 +42,7 @@ def load(cache_dir: Directory, fingerprint: str) -> ExplorationResult | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        _warn(f"{path} is not the record of an exploration ({error}), so it is ignored. Delete it.")
+        warn(f"{path} is not the record of an exploration ({error}), so it is ignored. Delete it.")
         return None
     skipped = (
         f"nothing changed since {when:%Y-%m-%d %H:%M} ({result.states_visited} states, "
@@ -51,11 +54,12 @@ def load(cache_dir: Directory, fingerprint: str) -> ExplorationResult | None:
 def store(cache_dir: Directory, fingerprint: str, result: ExplorationResult) -> bool:
     """Keep the record of an exploration, and return whether it was kept.
 
-    Only of one that found nothing and came to its end: there is no divergence, no worker was lost,
-    and it was not skipped itself. Where the file cannot be written, there is a
-    :class:`CacheWarning`.
+    Only of one that found nothing and came to its end: there is no divergence, no time limit ended
+    it, no worker was lost, and it was not skipped itself. A file that cannot be written is named in
+    a :class:`CacheWarning`.
     """
-    if result.violations or result.divergence or result.worker_failures or result.skipped:
+    flaws = result.violations, result.divergence, result.worker_failures, result.skipped
+    if any(flaws) or result.ended_by not in _COMPLETE:
         return False
     now = datetime.datetime.now().isoformat(timespec="seconds")
     path = _path(cache_dir, fingerprint)
@@ -63,7 +67,7 @@ def store(cache_dir: Directory, fingerprint: str, result: ExplorationResult) -> 
         _write(path, json.dumps({"stored": now, "result": result.to_dict()}, allow_nan=False))
         _remove_oldest(path.parent)
     except OSError as error:
-        _warn(f"{path} cannot be written ({error.strerror}), so the next run will not be skipped.")
+        warn(f"{path} cannot be written ({error.strerror}), so the next run will not be skipped.")
         return False
     return True
 
@@ -94,5 +98,6 @@ def _remove_oldest(directory: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
+    """Warn of something that keeps the cache from being of use."""
     warnings.warn(text, CacheWarning, stacklevel=4)

@@ -61,7 +61,7 @@ def explore_parallel(
         jobs: dict[Future[Found | str], int] = {}
         for number in range(workers):
             runs_in = executor or stack.enter_context(_process())
-            jobs[runs_in.submit(_explore, make_agent, number, directory)] = number
+            jobs[runs_in.submit(_explore, make_agent, number, workers, directory)] = number
         for job in _as_they_end(jobs, progress):
             told = _told(job)
             if isinstance(told, str):
@@ -90,15 +90,15 @@ def _check(make_agent: object, workers: object, executor: object) -> None:
         )
     if not callable(make_agent):
         raise DefinitionError(
-            f"make_agent is {make_agent!r:.60} of type {type(make_agent).__name__}, but each worker "
-            "calls it with its number. Write def make_agent(worker_id): return Agent(...)."
+            f"make_agent is {make_agent!r:.60} of type {type(make_agent).__name__}, but each "
+            "worker calls it with its number. Write def make_agent(worker_id): return Agent(...)."
         )
     try:
         pickle.dumps(make_agent)
     except Exception as error:
         raise DefinitionError(
-            f"make_agent is {make_agent!r:.80}, which the workers cannot import ({error}). Write it "
-            "as a function at the top level of a module: def make_agent(worker_id): return "
+            f"make_agent is {make_agent!r:.80}, which the workers cannot import ({error}). Write "
+            "it as a function at the top level of a module: def make_agent(worker_id): return "
             "Agent(...). Arguments of its own can be given with functools.partial."
         ) from None
     if executor is not None and not callable(getattr(executor, "submit", None)):
@@ -119,13 +119,15 @@ def _process() -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _explore(make_agent: MakeAgent, worker_id: int, directory: str) -> Found | str:
+def _explore(make_agent: MakeAgent, worker_id: int, workers: int, directory: str) -> Found | str:
     """Run in the worker; return what was found, or why nothing was."""
     try:
         agent = make_agent(worker_id)
         if not callable(getattr(agent, "explore", None)):
             return f"make_agent returned {agent!r:.60}, but a worker needs an Agent"
         agent.seed = split_seed(agent.seed, worker_id)
+        if agent.cache_dir is not None:  # one worker must not be skipped for what another did
+            agent.cache_dir = Path(agent.cache_dir) / f"worker-{worker_id}-of-{workers}"
         agent.on_progress = _Reporter(Path(directory), worker_id, agent.on_progress)
         return Found(agent.explore().portable(), len(agent.definition.actions))
     except Exception as error:  # it may be of a type that the parent cannot import

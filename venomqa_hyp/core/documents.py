@@ -130,6 +130,7 @@ def violation_document(violation: Violation) -> Document:
         "name": violation.name,
         "severity": violation.severity.value,
         "message": violation.message,
+        "origin": violation.origin,
         "reproduction_path": [step_document(step) for step in violation.reproduction_path],
     }
 
@@ -144,6 +145,7 @@ def violation_from(record: Any) -> Violation:
         Severity(severity),
         field(record, "message", str),
         tuple(listed(record, "reproduction_path", step_from)),
+        origin=field(record, "origin", str),
     )
 
 
