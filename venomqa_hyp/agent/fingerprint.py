@@ -61,14 +61,14 @@ def fingerprint(
             *(f"{name} {metadata.version(name)}" for name in ("venomqa-hyp", "hypothesis")),
         ],
         "initial": initial,
-        "watched": {str(name): digest_of_file(path) for name, path in watched.items()},
+        "watched": {name: digest_of_file(path) for name, path in watched.items()},
     }
     describer.shown = _without_what_differs_by_run
     parts["world"] = _world(describer, world)
     return hash_text(repr((parts, sorted(describer.facts))))
 
 
-def watched_files(watch: Watched) -> dict[Path, Path]:
+def watched_files(watch: Watched) -> dict[str, Path]:
     """Return name -> path of every file watched, without hidden ones and compiled Python.
 
     :raises DefinitionError: one does not exist, or ``watch`` is no list.
@@ -77,7 +77,7 @@ def watched_files(watch: Watched) -> dict[Path, Path]:
     if isinstance(watch, (str, os.PathLike)):
         raise DefinitionError(f"watch is {watch!r}, but it is a list. Write watch=[{watch!r}].")
     files = {}
-    for given in watch:
+    for number, given in enumerate(watch):
         path = Path(given)
         if not path.exists():
             raise DefinitionError(
@@ -89,7 +89,7 @@ def watched_files(watch: Watched) -> dict[Path, Path]:
             below = item.relative_to(path)
             hidden = any(part.startswith(".") or part == "__pycache__" for part in below.parts)
             if item.is_file() and not hidden:
-                files[path.name / below] = item
+                files[f"{number} {below.as_posix()}"] = item
     if not files:
         raise NoFingerprint(
             "watch names no files, so a change of the service under test would go unnoticed. Name "

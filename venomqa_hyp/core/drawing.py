@@ -172,7 +172,7 @@ def _dot_text(lines: Iterable[str]) -> str:
 def _mermaid_text(lines: Iterable[str]) -> str:
     """Escape what is markup to Mermaid, to Markdown or to HTML, which a label may hold."""
     return "<br/>".join(
-        re.sub(r"[^\w ,.:=()+-]", lambda sign: f"#{ord(sign[0])};", _visible(line))
+        re.sub(r"[^\w ,.:=()'+-]", lambda sign: f"#{ord(sign[0])};", _visible(line))
         for line in lines
     )
 
