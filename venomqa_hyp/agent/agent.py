@@ -17,7 +17,7 @@ from venomqa_hyp.agent.progress import OnProgress, Progress, shown
 from venomqa_hyp.core import Action, ExplorationResult, Invariant
 from venomqa_hyp.errors import DefinitionError, DivergenceError
 from venomqa_hyp.explore import Explorer, Rehearsal, Strategy
-from venomqa_hyp.stateful import Run, draws
+from venomqa_hyp.stateful import ActionDraws, Run, as_in_test_case
 from venomqa_hyp.stateful.definition import Definition, WorldSource, define
 
 
@@ -73,7 +73,7 @@ class Agent:
         self.on_progress = on_progress
         self.fail_fast = bool(fail_fast)
         self.time_limit = _seconds(time_limit)
-        self.seed = SystemRandom().getrandbits(32) if seed is None else seed
+        self.seed = SystemRandom().getrandbits(32) if seed is None else _seed(seed)
         self.cache_dir = cache_dir
         self.watch = watch
         self._has_seed = seed is not None
@@ -86,7 +86,7 @@ class Agent:
 
         :raises WorldError: when the World cannot be opened, reached or rolled back.
         """
-        with shown(self.progress_every) as show:
+        with shown(self.progress_every) as show, as_in_test_case(self.explore):
             exploration = _Exploration(self, self.on_progress or show)
             try:
                 kept = self._place_in_cache(exploration.run)
@@ -96,6 +96,7 @@ class Agent:
             finally:
                 result = exploration.run.close()
         assert result is not None
+        exploration.run.warn()
         result = attrs.evolve(
             result,
             exhausted=exploration.explorer.exhausted,
@@ -231,7 +232,11 @@ class _Exploration:
     def _new_explorer(self) -> Explorer:
         recorder, agent = self.run.recorder, self.agent
         return Explorer(
-            recorder, agent.definition.strategy, draws(recorder), self._random, agent.max_depth
+            recorder,
+            agent.definition.strategy,
+            ActionDraws(recorder),
+            self._random,
+            agent.max_depth,
         )
 
     def _check_drawable(self, definition: Definition) -> None:
@@ -251,6 +256,14 @@ def _whole(name: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise DefinitionError(
             f"Agent: {name} is {value!r}, but it is a whole number from 1. Write {name}=500."
+        )
+    return value
+
+
+def _seed(value: object) -> int:
+    if not isinstance(value, int):
+        raise DefinitionError(
+            f"Agent: seed is {value!r}, but it is a whole number. Write seed=1, or leave it out."
         )
     return value
 

@@ -7,7 +7,8 @@ family of keys how many members there are, and of each of their columns which va
 
 import enum
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Any
@@ -83,31 +84,37 @@ def _count(number: int) -> int:
 
 
 def _gather(data: Any, at: Place, found: dict[Place, set[Any]]) -> None:
-    if isinstance(data, Mapping):
-        if "columns" in data and "rows" in data:
-            for name in ("rows", "removed"):
-                rows = data.get(name, ())
-                _note(found, (*at, f"number of {name}"), _count(len(rows)))
-            for row in data["rows"]:
-                for column, value in zip(data["columns"], row, strict=True):
-                    _gather(value, (*at, column), found)
-        elif data and all(map(_is_id, data)):
-            _gather_members(data.values(), at, found)
-        else:
-            for key, item in data.items():
-                _gather(item, (*at, _family(key)), found)
+    if isinstance(data, Mapping) and "columns" in data and "rows" in data:
+        _gather_rows(data, at, found)
+    elif isinstance(data, Mapping):
+        _gather_families(data, at, found)
     elif isinstance(data, (list, tuple, AbstractSet)):
-        _gather_members(data, at, found)
+        _note(found, (*at, "number"), _count(len(data)))
+        for member in data:
+            _gather(member, (*at, "*"), found)
     elif isinstance(data, bool) or not isinstance(data, (int, float)):
         _note(found, at, data)
     else:
         _note(found, at, kind_of(data))  # ids and amounts are many, and there is no end of them
 
 
-def _gather_members(members: Collection[Any], at: Place, found: dict[Place, set[Any]]) -> None:
-    _note(found, (*at, "number"), _count(len(members)))
-    for member in members:
-        _gather(member, (*at, "*"), found)
+def _gather_rows(table: Mapping[str, Any], at: Place, found: dict[Place, set[Any]]) -> None:
+    for name in ("rows", "removed"):
+        _note(found, (*at, f"number of {name}"), _count(len(table.get(name, ()))))
+    for row in table["rows"]:
+        for column, value in zip(table["columns"], row, strict=True):
+            _gather(value, (*at, column), found)
+
+
+def _gather_families(data: Mapping[Any, Any], at: Place, found: dict[Place, set[Any]]) -> None:
+    families: Counter[str] = Counter()
+    for key, item in data.items():
+        family = _family(key)
+        families[family] += 1
+        _gather(item, (*at, family), found)
+    for family, number in families.items():
+        if "*" in family:
+            _note(found, (*at, family, "number"), _count(number))
 
 
 def _note(found: dict[Place, set[Any]], at: Place, value: Any) -> None:
@@ -118,10 +125,10 @@ def _note(found: dict[Place, set[Any]], at: Place, value: Any) -> None:
         known.add(kind_of(value))
 
 
-def _is_id(key: Any) -> bool:
-    return not isinstance(key, str) or any(letter.isdigit() for letter in key)
+#: A part of a key that is an id: it has a digit.
+_ID = re.compile(r"[^:/.\s]*\d[^:/.\s]*")
 
 
 def _family(key: Any) -> str:
     """Return what the keys of a family have in common: ``order:*`` for ``order:12``."""
-    return re.sub(r"\d+", "*", key if isinstance(key, str) else repr(key))
+    return _ID.sub("*", key if isinstance(key, str) else repr(key))

@@ -1,6 +1,6 @@
 """Exploring the graph of states: the execution memo and the path minimiser."""
 
-from venomqa_hyp.explore.argument_kinds import ArgumentKinds, Draw, Kind
+from venomqa_hyp.explore.argument_kinds import ArgumentKinds, Draws, Kind
 from venomqa_hyp.explore.atlas import Atlas, Choice, Node, Option, Strategy
 from venomqa_hyp.explore.explorer import Explored, Explorer
 from venomqa_hyp.explore.failure import (
@@ -40,8 +40,8 @@ __all__ = [
     "CoverageGuided",
     "DFS",
     "Draft",
-    "Draw",
     "Drawn",
+    "Draws",
     "Explored",
     "Explorer",
     "Failure",

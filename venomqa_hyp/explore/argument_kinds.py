@@ -18,11 +18,15 @@ MOST_KINDS = 8
 ATTEMPTS = 8
 
 
-class Draw(Protocol):
-    """Draws an argument of an action from its strategy."""
+class Draws(Protocol):
+    """Draws the arguments of actions from their strategies."""
 
-    def __call__(self, action: str, argument: str, random: Random | None) -> Drawn | None:
+    def draw(self, action: str, argument: str, random: Random | None) -> Drawn | None:
         """Return a draw; the simplest one without ``random``; ``None`` where it cannot be made."""
+        ...
+
+    def size(self, action: str, argument: str) -> int | None:
+        """Return how many values a strategy has, where that is known."""
         ...
 
 
@@ -49,17 +53,14 @@ class ArgumentKinds:
     newest, the oldest and any other are tried.
     """
 
-    def __init__(self, draw: Draw, random: Random) -> None:
-        self._draw = draw
+    def __init__(self, draws: Draws, random: Random) -> None:
+        self._draws = draws
         self._random = random
         self._known: dict[str, tuple[Kind, ...]] = {}
         #: Action -> the argument that cannot be drawn outside of a test case.
         self.undrawable: dict[str, str] = {}
-
-    @property
-    def all_exact(self) -> bool:
-        """Whether every kind of argument has one value only."""
-        return all(kind.is_exact for kinds in self._known.values() for kind in kinds)
+        #: Whether every value of every argument is one of the kinds so far.
+        self.all_exact = True
 
     def of(self, action: Action, pools: Pools) -> tuple[Kind, ...]:
         """Return the kinds there are, with what the pools hold."""
@@ -68,6 +69,7 @@ class ArgumentKinds:
         most = max((len(pools.values(name)) for name in names), default=0)
         if most < 2:
             return kinds
+        self.all_exact &= most <= 2 and len(names) == 1
         ways = ("newest", "oldest", "any") if most > 2 or len(names) > 1 else ("newest", "oldest")
         return tuple(attrs.evolve(kind, picks=way) for way in ways for kind in kinds)
 
@@ -105,16 +107,19 @@ class ArgumentKinds:
             return ()
         if all(pool_of(strategy) is not None for strategy in strategies.values()):
             return (Kind((), {}),)
+        size = self._size(action)
+        samples = SAMPLES * (MOST_KINDS if size is not None and size <= MOST_KINDS else 1)
         drawn = [self._sample(action, None)]
-        drawn += [self._sample(action, self._random) for _ in range(SAMPLES)]
+        drawn += [self._sample(action, self._random) for _ in range(samples)]
         made = [item for item in drawn if item is not None]
         try:
-            values = {canonical_text([item.value for item in one.values()]): one for one in made}
+            values = {_text(one): one for one in made}
         except DigestError:
             values = {}
         if not values:
             self.undrawable.setdefault(action.name, next(iter(strategies)))
             return ()
+        self.all_exact &= len(values) == size
         if len(values) <= MOST_KINDS:
             return tuple(Kind(text, example) for text, example in values.items())
         kinds: dict[object, Mapping[str, Drawn]] = {}
@@ -123,15 +128,26 @@ class ArgumentKinds:
         listed = list(kinds.items())[:MOST_KINDS]
         return tuple(Kind(key, example, is_exact=False) for key, example in listed)
 
+    def _size(self, action: Action) -> int | None:
+        size = 1
+        for name, strategy in action.arguments.items():
+            if pool_of(strategy) is None:
+                size *= self._draws.size(action.name, name) or 0
+        return size or None
+
     def _sample(self, action: Action, random: Random | None) -> Mapping[str, Drawn] | None:
         made = {}
         for name, strategy in action.arguments.items():
             if pool_of(strategy) is None:
-                drawn = self._draw(action.name, name, random)
+                drawn = self._draws.draw(action.name, name, random)
                 if drawn is None:
                     return None
                 made[name] = drawn
         return made
+
+
+def _text(drawn: Mapping[str, Drawn]) -> str:
+    return canonical_text([item.value for item in drawn.values()])
 
 
 def _kind_key(drawn: Mapping[str, Drawn]) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ import attrs
 
 from venomqa_hyp.core import Step
 from venomqa_hyp.errors import DefinitionError
-from venomqa_hyp.explore.argument_kinds import ArgumentKinds, Draw
+from venomqa_hyp.explore.argument_kinds import ArgumentKinds, Draws
 from venomqa_hyp.explore.atlas import Atlas, Choice, Node, Option, Strategy
 from venomqa_hyp.explore.failure import failure_of_verdicts
 from venomqa_hyp.explore.recorder import Recorder
@@ -42,17 +42,17 @@ class Explored:
 class Explorer:
     """Explores the states of one World.
 
-    :param draw: how arguments are drawn.
+    :param draws: how arguments are drawn.
     :param random: the only source of chance.
     :param max_depth: the longest paths to execute.
     :ivar executed: calls of actions for exploring, those for getting back included.
     """
 
     def __init__(
-        self, recorder: Recorder, strategy: Strategy, draw: Draw, random: Random, max_depth: int
+        self, recorder: Recorder, strategy: Strategy, draws: Draws, random: Random, max_depth: int
     ) -> None:
         self.atlas = Atlas(recorder.graph, recorder.actions, recorder.volatile)
-        self.kinds = ArgumentKinds(draw, random)
+        self.kinds = ArgumentKinds(draws, random)
         self.executed = 0
         self._recorder = recorder
         self._strategy = strategy
@@ -66,6 +66,11 @@ class Explorer:
     def is_exhausted(self) -> bool:
         """Whether nothing is left to execute within ``max_depth``."""
         return not self.atlas.open_nodes
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every value of every argument is among what can be executed."""
+        return self.kinds.all_exact and not self.kinds.undrawable
 
     @property
     def exhausted(self) -> str | None:

@@ -1,17 +1,19 @@
 """Actions and invariants as a Hypothesis state machine on a World that rolls back."""
 
-from venomqa_hyp.stateful.guidance import draws
+from venomqa_hyp.stateful.guidance import ActionDraws
+from venomqa_hyp.stateful.internals import as_in_test_case
 from venomqa_hyp.stateful.machine import VenomStateMachine, venom_machine
 from venomqa_hyp.stateful.run import DivergenceWarning, Run
 from venomqa_hyp.stateful.saved import FailureFileWarning
 from venomqa_hyp.stateful.scope import watching
 
 __all__ = [
+    "ActionDraws",
     "DivergenceWarning",
     "FailureFileWarning",
     "Run",
     "VenomStateMachine",
-    "draws",
+    "as_in_test_case",
     "venom_machine",
     "watching",
 ]

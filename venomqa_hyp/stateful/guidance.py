@@ -13,8 +13,8 @@ import attrs
 
 from venomqa_hyp.core import Step
 from venomqa_hyp.errors import DivergenceError
-from venomqa_hyp.explore import Draw, Drawn, Explorer, Node, Novelty, Recorder, Rehearsal, Strategy
-from venomqa_hyp.stateful.internals import VenomProvider, draw
+from venomqa_hyp.explore import Drawn, Explorer, Node, Novelty, Recorder, Rehearsal, Strategy
+from venomqa_hyp.stateful.internals import VenomProvider, draw, size
 from venomqa_hyp.stateful.reduction import Reduction, script
 
 
@@ -53,6 +53,12 @@ class Guidance:
         """Say how much was explored, where nothing is left to explore."""
         return None if self._explorer is None else self._explorer.exhausted
 
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left that any test case could execute."""
+        explorer = self._explorer
+        return explorer is not None and explorer.is_exhausted and explorer.is_complete
+
     def begin(self, provider: VenomProvider, positions: Mapping[str, int], walks: float) -> None:
         """Begin a generated test case: leave it to Hypothesis, or explore and lead it there.
 
@@ -82,7 +88,7 @@ class Guidance:
         if self._explorer is None or self._explorer.atlas.graph is not recorder.graph:
             random = provider.new_random()
             self._explorer = Explorer(
-                recorder, self._strategy, draws(recorder), random, self._step_count
+                recorder, self._strategy, ActionDraws(recorder), random, self._step_count
             )
         return self._explorer
 
@@ -104,10 +110,16 @@ class Guidance:
         return reached
 
 
-def draws(recorder: Recorder) -> Draw:
-    """Return what draws the arguments of a recorder's actions."""
+class ActionDraws:
+    """Draws the arguments of a recorder's actions, as Hypothesis does."""
 
-    def drawn(action: str, argument: str, random: Random | None) -> Drawn | None:
-        return draw(recorder.actions[action].arguments[argument], random)
+    def __init__(self, recorder: Recorder) -> None:
+        self._actions = recorder.actions
 
-    return drawn
+    def draw(self, action: str, argument: str, random: Random | None) -> Drawn | None:
+        """Return a draw; see :class:`~venomqa_hyp.explore.Draws`."""
+        return draw(self._actions[action].arguments[argument], random)
+
+    def size(self, action: str, argument: str) -> int | None:
+        """Return how many values there are, where that is known."""
+        return size(self._actions[action].arguments[argument])

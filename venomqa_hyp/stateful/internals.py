@@ -28,7 +28,7 @@ from typing import Any, cast
 import attrs
 import hypothesis.stateful
 from hypothesis import settings as Settings  # noqa: N812  # it is a class
-from hypothesis.control import current_build_context, currently_in_test_context
+from hypothesis.control import BuildContext, current_build_context, currently_in_test_context
 from hypothesis.errors import StopTest
 from hypothesis.internal.conjecture import engine
 from hypothesis.internal.conjecture.choice import ChoiceTemplate
@@ -36,6 +36,10 @@ from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import HypothesisProvider
 from hypothesis.stateful import STATE_MACHINE_RUN_LABEL, RuleBasedStateMachine
 from hypothesis.strategies import SearchStrategy
+from hypothesis.strategies._internal.lazy import unwrap_strategies
+from hypothesis.strategies._internal.misc import BooleansStrategy
+from hypothesis.strategies._internal.numbers import IntegersStrategy
+from hypothesis.strategies._internal.strategies import SampledFromStrategy
 
 import _venomqa_hyp_hypothesis
 from venomqa_hyp.explore import Choices, Drawn
@@ -57,6 +61,14 @@ def identity(parts: Iterable[str]) -> bytes:
 def in_final_replay() -> bool:
     """Return whether the test case that runs now is the one that will be reported."""
     return currently_in_test_context() and bool(current_build_context().is_final)
+
+
+def as_in_test_case(test: Callable[..., Any]) -> AbstractContextManager[Any]:
+    """Return a context in which ``assume``, ``note`` and ``event`` work though no test runs.
+
+    :param test: stands for the test.
+    """
+    return BuildContext(ConjectureData.for_choices(()), wrapped_test=test)
 
 
 def current_provider() -> "VenomProvider | None":
@@ -107,6 +119,18 @@ def draw(strategy: SearchStrategy[Any], random: Random | None) -> Drawn | None:
     except (StopTest, Exception):
         return None
     return Drawn(value, tuple(data.choices))
+
+
+def size(strategy: SearchStrategy[Any]) -> int | None:
+    """Return how many values a strategy has, where that is known: those that list them all."""
+    inner: Any = unwrap_strategies(strategy)  # type: ignore[no-untyped-call]
+    if isinstance(inner, BooleansStrategy):
+        return 2
+    if isinstance(inner, IntegersStrategy) and inner.start is not None and inner.end is not None:
+        return inner.end - inner.start + 1
+    if isinstance(inner, SampledFromStrategy) and not inner._transformations:
+        return len(inner.elements)
+    return None
 
 
 @attrs.frozen

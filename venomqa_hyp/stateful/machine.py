@@ -182,6 +182,9 @@ class VenomStateMachine(RuleBasedStateMachine):
         if not self.venom_definition.rollback or run.divergence is not None:
             return
         own = positions.keys() - self.venom_definition.actions.keys() - {"no_action_enabled"}
+        if run.guidance.is_done and not own and not run.violations:
+            print(f"{type(self).__name__}: {run.guidance.exhausted}")
+            raise StopRun
         run.guidance.begin(provider, positions, walks=0.5 if own else 0.0)
 
     def _venom_walk(self) -> Walk:

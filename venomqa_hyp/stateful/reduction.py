@@ -136,7 +136,9 @@ class Reduction:
         ``None`` where the World did not repeat itself, and the run has diverged.
         """
         assert found.failure is not None
-        best = (self._shortened(found, run) if self._shrinks else found) or found
+        best = found
+        if self._shrinks and found.steps:
+            best = self._shortened(found, run) or found
         error = run.prove(found.failure, best)
         return None if error is None else (best, error)
 

@@ -19,7 +19,7 @@ _on_step: ContextVar[OnStep | None] = ContextVar("venomqa_on_step", default=None
 class StopRun(BaseException):
     """Ends all test cases: Hypothesis would take an ``Exception`` for a finding.
 
-    What ended them is kept in :attr:`Run.stopped`.
+    What ended them is kept in :attr:`Run.stopped`; nothing where there is nothing left to do.
     """
 
 
@@ -45,6 +45,8 @@ def run_scope(*, shrinks: bool = True, step_count: int = 50) -> Iterator[None]:
     count_token = _step_count.set(step_count)
     try:
         yield
+    except StopRun:
+        pass  # why is told below
     finally:
         runs = _runs.get() or {}
         _runs.reset(token)
