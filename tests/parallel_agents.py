@@ -3,11 +3,25 @@
 import functools
 import os
 import time
+from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import strategies as st
 
-from venomqa_hyp import BFS, Action, Agent, Invariant, World
+from venomqa_hyp import (
+    BFS,
+    Action,
+    ActionResult,
+    Agent,
+    ExplorationResult,
+    Graph,
+    Invariant,
+    State,
+    Step,
+    Transition,
+    World,
+)
 from venomqa_hyp.adapters.memory import MemoryAdapter
 
 
@@ -45,6 +59,34 @@ def make_agent(worker_id: int, *, items: tuple[int, ...] = (), **options: Any) -
         else [],
         **{"max_steps": 60, "max_depth": 6, "seed": 7} | options,
     )
+
+
+class Walker:
+    """Stands in for an Agent where each run must be the same: an Agent's depends on the clock.
+
+    How many steps it must repeat to get back to a state follows from what checkpoints cost.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.on_progress = None
+        self.cache_dir = None
+        self.definition = SimpleNamespace(actions=("walk", "rest"))
+
+    def explore(self) -> ExplorationResult:
+        random, at = Random(self.seed), 0
+        graph = Graph(State("0", {}, {}))
+        for _ in range(30):
+            step = Step("walk", {"to": random.randint(at - 2, at + 3)})
+            to = str(step.arguments["to"])
+            walked = Transition(str(at), step, to, ActionResult(True))
+            graph.add(walked, step.key or "", State(to, {}, {}))
+            at = step.arguments["to"]
+        return ExplorationResult(graph, (), 0.5, 1.0, {"walk": 30}, ended_by="max_steps")
+
+
+def make_walker(worker_id: int) -> Walker:
+    return Walker(7)
 
 
 broken_agent = functools.partial(make_agent, broken=True, rules=True)

@@ -1,9 +1,11 @@
 """An exploration has the same fingerprint for as long as nothing that it depends on has changed."""
 
 import os
+import random
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from importlib import util
@@ -341,7 +343,6 @@ def test_a_flask_application_is_searched_for_views() -> None:
 )
 def test_what_the_system_chose_for_a_run_is_no_change(one: str, other: str, equal: bool) -> None:
     """A free port of this computer and a temporary directory differ each time."""
-    import tempfile
 
     def tell(text: str) -> str:
         url = text.format(tmp=tempfile.gettempdir())
@@ -391,6 +392,38 @@ def test_what_cannot_be_known_is_named() -> None:
 
     with pytest.raises(NoFingerprint, match=r"numbers of .*go is a builtins.list_iterator"):
         fingerprint(World({}), [Action("go", go)], (), {}, [__file__])
+
+
+def test_a_value_that_cannot_be_read_means_no_fingerprint() -> None:
+    """Whatever an object raises when it is looked at, the exploration itself goes on."""
+
+    class Shy:
+        @property
+        def __dict__(self) -> Any:  # type: ignore[override]
+            raise RuntimeError("do not look")
+
+    shy = Shy()
+
+    def go(api: Any, context: Any) -> Any:
+        return shy
+
+    with pytest.raises(NoFingerprint, match="RuntimeError while the test was read: do not look"):
+        fingerprint(World({}), [Action("go", go)], (), {}, [__file__])
+
+
+def test_chance_is_no_change() -> None:
+    """The state of a random number generator differs in each run."""
+    choose = random.Random(1).choice
+
+    def tell() -> str:
+        def go(api: Any, context: Any) -> Any:
+            return choose([1, 2]), random.random()
+
+        return fingerprint(World({}), [Action("go", go)], (), {}, [__file__])
+
+    before = tell()
+    choose([1, 2])
+    assert tell() == before
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import hashlib
 import importlib.util
 import io
 import logging
+import random
 import re
 import sys
 import sysconfig
@@ -104,7 +105,9 @@ class Describer:
         return f"property {self._all((value.fget, value.fset, value.fdel), where)}"
 
     def _builtin(self, value: Any, where: str) -> str:
-        return f"builtin {value.__qualname__}"
+        owner = getattr(value, "__self__", None)
+        of = "" if owner is None else f" of {self.describe(owner, where)}"
+        return f"builtin {value.__qualname__}{of}"
 
     def _path(self, path: PurePath, where: str) -> str:
         return f"path {self.describe(str(path), where)}"
@@ -120,27 +123,38 @@ class Describer:
         kind = self._class(type(value))
         if isinstance(value, enum.Enum):
             return f"{kind}.{value.name}"
-        if isinstance(value, (Mapping, list, tuple, AbstractSet)):
-            items: Iterable[Any] = value.items() if isinstance(value, Mapping) else value
-            told = [self.describe(item, f"an item of {where}") for item in items]
-            return f"{kind}{sorted(told) if isinstance(value, AbstractSet) else told}"
+        if isinstance(value, random.Random):
+            return kind  # another state in each run, as whoever uses it intends
+        if attrs.has(type(value)) or dataclasses.is_dataclass(value):
+            return f"{kind}{self._all(_fields(value), where)}"
+        if is_own_module(type(value).__module__):
+            return f"{kind}{self._all(_attributes(value), where)}{self._items(value, where)}"
+        if items := self._items(value, where):
+            return f"{kind}{items}"
+        return f"{kind}{self._made_of(value, where)}"
+
+    def _items(self, value: Any, where: str) -> str:
+        if not isinstance(value, (Mapping, list, tuple, AbstractSet)):
+            return ""
+        items: Iterable[Any] = value.items() if isinstance(value, Mapping) else value
+        told = [self.describe(item, f"an item of {where}") for item in items]
+        return repr(sorted(told) if isinstance(value, AbstractSet) else told)
+
+    def _made_of(self, value: Any, where: str) -> str:
+        """Describe an object of a library: its content where it is a value, else only code."""
         if isinstance(value, _UNKNOWABLE):
             raise NoFingerprint(
                 f"{where} is a {_name(type(value))}, and what it will give cannot be known. Make "
                 "it inside of the action that uses it."
             )
-        if attrs.has(type(value)) or dataclasses.is_dataclass(value):
-            return f"{kind}{self._all(_fields(value), where)}"
-        if is_own_module(type(value).__module__):
-            return f"{kind}{self._all(_attributes(value), where)}"
         if isinstance(value, functools._lru_cache_wrapper):
-            return f"{kind} {self.describe(value.__wrapped__, where)}"
+            return f" {self.describe(value.__wrapped__, where)}"
         if (parts := _reduced(value)) is not None:
-            return f"{kind}{self._all(parts, where)}"
+            return self._all(parts, where)
         if getattr(type(value), "__eq__", None) is not getattr(object, "__eq__", None):
-            return f"{kind}{self._all(_attributes(value), where)}"
+            return self._all(_attributes(value), where)
         self.search(value, where)
-        return kind
+        return ""
 
     def _all(self, values: Any, where: str) -> str:
         if isinstance(values, dict):
@@ -243,21 +257,12 @@ class Describer:
             if id(item) in self._searched or type(item) in _PLAIN:
                 continue
             self._searched[id(item)] = item
-            if isinstance(item, types.FunctionType):
+            kind = type(item)
+            if isinstance(item, types.FunctionType | type) or is_own_module(kind.__module__):
                 self.describe(item, where)
-            elif isinstance(item, type):
-                self._class(item)
-            elif isinstance(item, types.MethodType):
-                waiting += [item.__func__, item.__self__]
-            elif isinstance(item, functools.partial):
-                waiting += [item.func, *item.args, *item.keywords.values()]
-            elif isinstance(item, dict | types.MappingProxyType):
-                waiting += [*item.keys(), *item.values()]
-            elif isinstance(item, list | tuple | set | frozenset):
-                waiting += item
             elif not isinstance(item, _SHARED_BY_ALL):
-                self._class(type(item))
-                waiting += _attributes(item).values()
+                self._class(kind)
+                waiting += _parts(item)
 
     def _search_function(self, function: types.FunctionType, where: str) -> None:
         for _, held in _closure(function):
@@ -334,6 +339,18 @@ def _module_of(value: Any) -> types.ModuleType | None:
 
 def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _parts(item: Any) -> Iterable[Any]:
+    if isinstance(item, types.MethodType):
+        return item.__func__, item.__self__
+    if isinstance(item, functools.partial):
+        return item.func, *item.args, *item.keywords.values()
+    if isinstance(item, dict | types.MappingProxyType):
+        return *item.keys(), *item.values()
+    if isinstance(item, list | tuple | set | frozenset):
+        return item
+    return _attributes(item).values()
 
 
 def _attributes(value: Any) -> dict[str, Any]:

@@ -48,24 +48,29 @@ def fingerprint(
     :raises NoFingerprint: says what cannot be told, so that nothing may be skipped.
     """
     watched = watched_files(watch)
+    try:
+        told = _told(world, list(actions), list(invariants), settings)
+    except NoFingerprint:
+        raise
+    except Exception as error:  # whatever an object of the user's does when it is looked at
+        raise NoFingerprint(f"{type(error).__name__} while the test was read: {error}") from error
+    files = {name: digest_of_file(path) for name, path in watched.items()}
+    return hash_text(repr((told, initial, files)))
+
+
+def _told(
+    world: object,
+    actions: list[Action],
+    invariants: list[Invariant],
+    settings: Mapping[str, Any],
+) -> tuple[Any, ...]:
     describer = Describer()
-    parts = {
-        "actions": describer.describe(list(actions), "actions"),
-        "invariants": describer.describe(list(invariants), "invariants"),
-        "settings": {
-            name: _configured(describer, value, name) for name, value in sorted(settings.items())
-        },
-        "versions": [
-            platform.python_implementation(),
-            platform.python_version(),
-            *(f"{name} {metadata.version(name)}" for name in ("venomqa-hyp", "hypothesis")),
-        ],
-        "initial": initial,
-        "watched": {name: digest_of_file(path) for name, path in watched.items()},
-    }
+    parts = [describer.describe(actions, "actions"), describer.describe(invariants, "invariants")]
+    parts += [_configured(describer, value, name) for name, value in sorted(settings.items())]
+    parts += [platform.python_implementation(), platform.python_version()]
+    parts += [f"{name} {metadata.version(name)}" for name in ("venomqa-hyp", "hypothesis")]
     describer.shown = _without_what_differs_by_run
-    parts["world"] = _world(describer, world)
-    return hash_text(repr((parts, sorted(describer.facts))))
+    return parts, _world(describer, world), sorted(describer.facts)
 
 
 def watched_files(watch: Watched) -> dict[str, Path]:
