@@ -234,6 +234,14 @@ def test_mermaid_escapes_everything_but_words() -> None:
             assert not set(plain) & set('"#;<>`[]{}|\\%*~&')
 
 
+def test_a_violation_whose_path_is_not_recorded_is_noted() -> None:
+    """No other state is marked in place of the one where it was seen."""
+    lost = Violation("lost", Severity.LOW, "", (Step("create", {"amount": 9}), Step("pay", {})))
+    text = GRAPH.to_dot([lost])
+    assert "not drawn: where lost was violated" in text
+    assert "violates" not in text
+
+
 def chain(length: int) -> Graph:
     return graph_of(*((f"n{at}", "go", f"n{at + 1}", {"at": at}) for at in range(length)))
 

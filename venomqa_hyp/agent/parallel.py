@@ -56,7 +56,9 @@ def explore_parallel(
     found: dict[int, Found] = {}
     failures: dict[int, str] = {}
     with ExitStack() as stack:
-        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="venomqa-parallel-"))
+        directory = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="venomqa-parallel-", ignore_cleanup_errors=True)
+        )
         progress = _Progress(Path(directory), workers, progress_every)
         jobs: dict[Future[Found | str], int] = {}
         for number in range(workers):

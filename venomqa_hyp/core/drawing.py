@@ -11,8 +11,8 @@ from venomqa_hyp.core.state import State, Transition
 _LABELS_PER_EDGE = 3
 _LONGEST_LABEL = 80
 
-#: What a violation is called, and the transitions to where it was seen.
-Found = tuple[str, Sequence[Transition]]
+#: What a violation is called, and the transitions to where it was seen, if they are recorded.
+Found = tuple[str, Sequence[Transition] | None]
 _Lines = tuple[str, ...]
 
 
@@ -57,14 +57,21 @@ def draw(
     found: Iterable[Found],
     limit: int,
 ) -> Drawing:
-    """Choose at most ``limit`` states, and more where the paths of violations need them."""
+    """Choose at most ``limit`` states, and more where the paths of violations need them.
+
+    :param states: the nearest to the initial one first.
+    """
     violated: dict[str, list[str]] = {}
+    not_drawn: list[str] = []
     kept = {initial.id}
     for name, path in found:
+        if path is None:
+            not_drawn.append(f"where {name} was violated")
+            continue
         at = path[-1].to_id if path else initial.id
         violated.setdefault(at, []).append(name)
         kept.update(transition.to_id for transition in path)
-    for state_id in states:  # in the order of discovery: what is near the initial state first
+    for state_id in states:
         if len(kept) >= limit:
             break
         kept.add(state_id)
@@ -85,7 +92,12 @@ def draw(
     edges = [
         _edge(names[source], names[target], all_) for (source, target), all_ in between.items()
     ]
-    return Drawing(tuple(nodes), tuple(edges), _note(len(states) - len(kept), left_out))
+    if len(states) > len(kept):
+        not_drawn.append(f"{len(states) - len(kept):,} more states")
+    if left_out:
+        not_drawn.append(f"{left_out:,} more transitions")
+    note = f"not drawn: {', '.join(not_drawn)}" if not_drawn else None
+    return Drawing(tuple(nodes), tuple(edges), note)
 
 
 def dot(drawing: Drawing) -> str:
@@ -152,12 +164,6 @@ def _edge(source: str, target: str, transitions: Sequence[Transition]) -> Edge:
 def _step_text(transition: Transition) -> str:
     result = transition.result
     return str(transition.step) if result.success else f"{transition.step}: {result.error}"
-
-
-def _note(states: int, transitions: int) -> str | None:
-    if not states and not transitions:
-        return None
-    return f"not drawn: {states:,} more states, {transitions:,} more transitions"
 
 
 def _short(line: str) -> str:

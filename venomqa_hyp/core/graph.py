@@ -165,8 +165,15 @@ class Graph:
         return drawing.mermaid(self._drawn(violations, limit))
 
     def _drawn(self, violations: Iterable[Violation], limit: int) -> drawing.Drawing:
-        found = [(item.name, self.follow(item.reproduction_path)) for item in violations]
-        return drawing.draw(self.initial, self.states, self.transitions, found, limit)
+        depths = self.depths()
+        nearest = {item: self._states[item] for item in sorted(depths, key=depths.__getitem__)}
+        found: list[drawing.Found] = []
+        for item in violations:
+            path = self.follow(item.reproduction_path)
+            # The last step may be one that raised, and then is not recorded.
+            is_whole = len(path) >= len(item.reproduction_path) - 1
+            found.append((item.name, path if is_whole else None))
+        return drawing.draw(self.initial, nearest, self.transitions, found, limit)
 
     def _restore(self, transition: Transition, arrived: State) -> None:
         """Add a transition between known states; the first to a state is its arrival."""
