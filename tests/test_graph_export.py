@@ -120,12 +120,34 @@ TABLE = {
         ({}, "empty"),
         ({"tables": {"orders": {"columns": (), "rows": []}}}, "empty"),
         ({"users": [1, 2], "name": "x", "none": {}, 3: 4}, "users 2; name='x'; 3=4"),
+        ({f"k{n}": n for n in range(900)}, "k0=0; k1=1; k2=2; ..."),
         ({"long": "x" * 500}, "long='" + "x" * 76 + "..."),
     ],
 )
 def test_a_summary_is_one_short_line(data: dict[str, Any], summary: str) -> None:
     """Collections are counted, by their words where they are few; other values are shown, cut."""
-    assert Observation.create("memory", data).summary == summary
+    told = Observation.create("memory", data).summary
+    assert len(told) <= 160
+    assert re.fullmatch(re.escape(summary).replace(re.escape("; ..."), "; .*[.]{3}"), told)
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.text() | st.binary()
+ANYTHING = st.recursive(
+    PLAIN,
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["tables", "rows", "columns"]) | PLAIN, inner)
+        | st.lists(inner).map(tuple)
+    ),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["tables", "orders"]) | PLAIN, ANYTHING))
+def test_whatever_a_system_shows_has_a_summary(data: dict[Any, Any]) -> None:
+    """It is made while a run goes on, which it must never end."""
+    seen = Observation.create("memory", data)
+    assert seen.without_data().summary == seen.summary
+    assert 0 < len(seen.summary) <= 160
 
 
 def test_a_summary_tells_no_credentials() -> None:

@@ -82,27 +82,31 @@ class Observation:
 
 
 def _summary(data: Mapping[str, Any], show: Callable[[Any], str]) -> str:
-    tables = data.get("tables", data)
-    parts = (_part(name, held, show) for name, held in tables.items())
-    text = "; ".join(part for part in parts if part) or "empty"
-    return text if len(text) <= _LONGEST_SUMMARY else f"{text[: _LONGEST_SUMMARY - 3]}..."
+    told = ""
+    tables = data.get("tables")
+    for name, held in (tables if isinstance(tables, Mapping) else data).items():
+        part = _part(name, held, show)
+        told += f"; {part}" if told and part else part
+        if len(told) > _LONGEST_SUMMARY:  # there may be thousands of keys
+            return f"{told[: _LONGEST_SUMMARY - 3]}..."
+    return told or "empty"
 
 
 def _part(name: Any, held: Any, show: Callable[[Any], str]) -> str:
-    if isinstance(held, Mapping) and "rows" in held:
+    if isinstance(held, Mapping) and isinstance(held.get("rows"), (list, tuple)):
         return _table_part(name, held["rows"])
     if isinstance(held, Collection) and not isinstance(held, (str, bytes, bytearray)):
         return f"{name} {len(held)}" if held else ""
     return f"{name}={show(held)}"
 
 
-def _table_part(name: str, rows: Collection[Any]) -> str:
+def _table_part(name: Any, rows: Collection[Any]) -> str:
     """Count the rows, and in a small table the words of each column that holds but a few."""
     if not rows:
         return ""
     counts: Counter[str] = Counter()
     if len(rows) <= _SMALL_TABLE and all(isinstance(row, (tuple, list)) for row in rows):
-        for column in zip(*rows, strict=True):
+        for column in zip(*rows, strict=False):
             if all(isinstance(item, str) and _WORD.fullmatch(item) for item in column):
                 counts.update(column if len(set(column)) <= _FEW else ())
     words = ", ".join(f"{count} {word}" for word, count in counts.items())
