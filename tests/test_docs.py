@@ -81,6 +81,7 @@ def assert_printed(printed: str, expected: str, where: str) -> None:
 def repeatable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run in an empty directory, with the same random choices each time."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))  # a block may import a file that one before it wrote
     monkeypatch.setenv("COLUMNS", "100")
     before = settings.get_current_profile_name()
     settings.register_profile("documentation", database=None, derandomize=True)

@@ -1,6 +1,6 @@
 """Property-based testing of stateful HTTP APIs: Hypothesis state machines that roll back."""
 
-from venomqa_hyp.agent import Agent
+from venomqa_hyp.agent import Agent, explore_parallel
 from venomqa_hyp.core import (
     Action,
     ActionResult,
@@ -46,6 +46,7 @@ __all__ = [
     "Weighted",
     "World",
     "action",
+    "explore_parallel",
     "from_context",
     "invariant",
     "venom_machine",

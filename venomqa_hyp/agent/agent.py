@@ -1,12 +1,16 @@
 """The Agent: explores by itself and returns everything it found."""
 
 import math
+import os
 from collections.abc import Iterable
 from random import Random, SystemRandom
 from time import monotonic
 
 import attrs
 
+from venomqa_hyp.agent.cache import Directory, load, store, warn
+from venomqa_hyp.agent.description import NoFingerprint
+from venomqa_hyp.agent.fingerprint import Watched, fingerprint
 from venomqa_hyp.agent.live import LiveExplorer
 from venomqa_hyp.agent.loops import Loops
 from venomqa_hyp.agent.progress import OnProgress, Progress, shown
@@ -34,6 +38,11 @@ class Agent:
     :param fail_fast: end at the first violation.
     :param time_limit: seconds, after which no further option is executed.
     :param seed: repeats an exploration; chosen at random by default, see :attr:`seed`.
+    :param cache_dir: where explorations that found nothing are kept. One whose actions,
+        invariants, World, settings, *their code*, initial state and watched files are the same is
+        not done again: ``result.skipped`` says so.
+    :param watch: files and directories of the service under test, for the cache: its code is out of
+        sight here. While nothing is watched nothing is skipped, with a ``CacheWarning``.
     :raises DefinitionError: says which argument cannot work, and what to write instead.
     """
 
@@ -52,6 +61,8 @@ class Agent:
         fail_fast: bool = False,
         time_limit: float | None = None,
         seed: int | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        watch: Watched = (),
     ) -> None:
         self.definition = define(
             "Agent", world, actions, invariants, strategy=strategy, rollback=True, taken=()
@@ -64,6 +75,9 @@ class Agent:
         self.fail_fast = bool(fail_fast)
         self.time_limit = _seconds(time_limit)
         self.seed = SystemRandom().getrandbits(32) if seed is None else _seed(seed)
+        self.cache_dir = cache_dir
+        self.watch = watch
+        self._has_seed = seed is not None
 
     def explore(self) -> ExplorationResult:
         """Explore from the initial state, and leave the World as it was found.
@@ -76,17 +90,50 @@ class Agent:
         with shown(self.progress_every) as show, as_in_test_case(self.explore):
             exploration = _Exploration(self, self.on_progress or show)
             try:
+                kept = self._place_in_cache(exploration.run)
+                if kept is not None and (known := load(*kept)) is not None:
+                    return known
                 exploration.go_on()
             finally:
                 result = exploration.run.close()
         assert result is not None
         exploration.run.warn()
-        return attrs.evolve(
+        result = attrs.evolve(
             result,
             exhausted=exploration.explorer.exhausted,
             ended_by=exploration.ended_by,
             loops=exploration.loops.found,
         )
+        if kept is not None:
+            store(*kept, result)
+        return result
+
+    def _place_in_cache(self, run: Run) -> tuple[Directory, str] | None:
+        """Return directory and fingerprint, where this exploration has one."""
+        if self.cache_dir is None:
+            return None
+        definition = self.definition
+        settings = {
+            "strategy": definition.strategy,
+            "max_steps": self.max_steps,
+            "max_depth": self.max_depth,
+            "coverage_target": self.coverage_target,
+            "time_limit": self.time_limit,
+            "seed": self.seed if self._has_seed else None,
+        }
+        try:
+            told = fingerprint(
+                definition.world,
+                definition.actions.values(),
+                definition.invariants,
+                settings,
+                self.watch,
+                initial=run.recorder.graph.initial.id,
+            )
+        except NoFingerprint as error:
+            warn(f"This exploration is not skipped, whatever has changed or not: {error}")
+            return None
+        return self.cache_dir, told
 
 
 class _Exploration:

@@ -1,8 +1,13 @@
 """The graph of everything that was executed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from types import MappingProxyType
+from typing import Any, Self
 
+from venomqa_hyp.core import documents, drawing
+from venomqa_hyp.core.encoding import Json, Undecodable
+from venomqa_hyp.core.invariant import Path, Violation
 from venomqa_hyp.core.state import State, Transition
 
 
@@ -84,3 +89,108 @@ class Graph:
             path.append(arrival)
             state_id = arrival.from_id
         return tuple(reversed(path))
+
+    def depths(self) -> Mapping[str, int]:
+        """Return state id -> steps on the path that first reached it, in the order of discovery."""
+        depths = {self._initial_id: 0}
+        for state_id in self._states:
+            if state_id != self._initial_id:
+                depths[state_id] = depths[self._arrivals[state_id].from_id] + 1
+        return depths
+
+    def follow(self, path: Path) -> tuple[Transition, ...]:
+        """Return the recorded transitions along a path from the initial state, as far as known."""
+        followed: list[Transition] = []
+        at = self._initial_id
+        for step in path:
+            known = None if step.key is None else self.find(at, step.key)
+            if known is None:
+                break
+            followed.append(known)
+            at = known.to_id
+        return tuple(followed)
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return the graph as JSON, in the node-link form.
+
+        ``networkx.node_link_graph(graph.to_dict(), edges="edges")`` reads it::
+
+            {"directed": True, "multigraph": True, "graph": {"initial": id},
+             "nodes": [{"id", "depth", "observations": {system: {"digest", "summary"}},
+                        "context": {key: value}}],
+             "edges": [{"source", "target", "key", "action", "arguments": {name: value},
+                        "success", "status", "error", "duration"}]}
+
+        Values are encoded as in failure files. What was observed, and what actions returned, is
+        left out.
+        """
+        depths = self.depths()
+        nodes = [documents.state_document(self._states[item], depths[item]) for item in depths]
+        edges = [
+            {"key": number, **documents.transition_document(transition)}
+            for number, transition in enumerate(self.transitions)
+        ]
+        return documents.to_json(
+            {
+                "directed": True,
+                "multigraph": True,
+                "graph": {"initial": self._initial_id},
+                "nodes": nodes,
+                "edges": edges,
+            }
+        )
+
+    @classmethod
+    def from_dict(cls, encoded: Any) -> Self:
+        """Return the graph that :meth:`to_dict` described; its states have no data.
+
+        :raises Undecodable: says what is no graph.
+        """
+        record = documents.from_json(encoded)
+        states = {
+            state.id: state for state in documents.listed(record, "nodes", documents.state_from)
+        }
+        initial = documents.field(documents.field(record, "graph", dict), "initial", str)
+        try:
+            graph = cls(states[initial])
+            graph._states.update(states)
+            for transition in documents.listed(record, "edges", documents.transition_from):
+                graph._restore(transition, states[transition.to_id])
+            graph.depths()
+        except KeyError as error:
+            raise Undecodable(f"no transition reaches the state {error} it needs") from None
+        return graph
+
+    def to_dot(self, violations: Iterable[Violation] = (), *, limit: int = 200) -> str:
+        """Return the graph in the language of Graphviz.
+
+        :param violations: the states they end in are marked.
+        :param limit: of more states than this, those nearest to the initial one and those on the
+            paths of violations are drawn, and a note says how many are not.
+        """
+        return drawing.dot(self._drawn(violations, limit))
+
+    def to_mermaid(self, violations: Iterable[Violation] = (), *, limit: int = 60) -> str:
+        """Return the graph as a flowchart of Mermaid; see :meth:`to_dot`."""
+        return drawing.mermaid(self._drawn(violations, limit))
+
+    def _drawn(self, violations: Iterable[Violation], limit: int) -> drawing.Drawing:
+        depths = self.depths()
+        nearest = {item: self._states[item] for item in sorted(depths, key=depths.__getitem__)}
+        found: list[drawing.Found] = []
+        for item in violations:
+            path = self.follow(item.reproduction_path)
+            # The last step may be one that raised, and then is not recorded.
+            is_whole = len(path) >= len(item.reproduction_path) - 1
+            found.append((item.name, path if is_whole else None))
+        return drawing.draw(self.initial, nearest, self.transitions, found, limit)
+
+    def _restore(self, transition: Transition, arrived: State) -> None:
+        """Add a transition between known states; the first to a state is its arrival."""
+        if arrived.id != self._initial_id:
+            self._arrivals.setdefault(arrived.id, transition)
+        key = transition.step.key or str(transition.step)
+        # Arguments that were not saved may look the same as others.
+        keys = (key if number == 0 else f"{key} #{number}" for number in count())
+        free = next(item for item in keys if (transition.from_id, item) not in self._transitions)
+        self._transitions[transition.from_id, free] = transition

@@ -126,6 +126,7 @@ class Violation:
     :ivar name: the invariant's name, or the action's where the action itself raised.
     :ivar message: what was seen.
     :ivar reproduction_path: the steps from the initial state, the last one breaks the rule.
+    :ivar origin: tells one bug from another of the same name.
     """
 
     name: str
@@ -133,3 +134,4 @@ class Violation:
     message: str
     reproduction_path: Path
     exception: BaseException | None = attrs.field(default=None, repr=False)
+    origin: str = attrs.field(default="", repr=False)

@@ -1,9 +1,12 @@
 """What a whole run found and what it cost."""
 
 from collections.abc import Mapping
+from typing import Any, Self, get_origin
 
 import attrs
 
+from venomqa_hyp.core import documents
+from venomqa_hyp.core.encoding import FORMAT, Json, Undecodable
 from venomqa_hyp.core.graph import Graph
 from venomqa_hyp.core.invariant import Severity, Violation
 
@@ -29,6 +32,8 @@ class ExplorationResult:
     :ivar exhausted: how much was explored, where the exploration had nothing left to execute.
     :ivar volatile: the places (system, table, column) whose values are made anew each time, and
         were left out when states were compared.
+    :ivar skipped: why nothing was executed: this is the record of an earlier run.
+    :ivar worker_failures: what became of the workers of a parallel run that did not end well.
     """
 
     graph: Graph
@@ -45,6 +50,8 @@ class ExplorationResult:
     ended_by: str = ""
     loops: tuple[str, ...] = ()
     volatile: tuple[str, ...] = ()
+    skipped: str | None = None
+    worker_failures: tuple[str, ...] = ()
 
     @property
     def states_visited(self) -> int:
@@ -65,3 +72,54 @@ class ExplorationResult:
     def critical_violations(self) -> tuple[Violation, ...]:
         """The violations of severity ``CRITICAL``."""
         return tuple(item for item in self.violations if item.severity is Severity.CRITICAL)
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return the record as JSON: without what was observed, and without exceptions.
+
+        The graph is in the form of :meth:`Graph.to_dict`; every other key is an attribute.
+        """
+        plain = {name: getattr(self, name) for name in _plain_fields()}
+        record = documents.to_json(
+            {
+                **plain,
+                "executions": dict(self.executions),
+                "violations": [documents.violation_document(item) for item in self.violations],
+            }
+        )
+        return {"format": FORMAT, "graph": self.graph.to_dict(), **record}
+
+    @classmethod
+    def from_dict(cls, encoded: Any) -> Self:
+        """Return the record that :meth:`to_dict` described.
+
+        :raises Undecodable: says what is no record of a run, or is one of another version.
+        """
+        if documents.field(encoded, "format", int) != FORMAT:
+            raise Undecodable(
+                f"it has format {encoded['format']}, but this version reads format {FORMAT}"
+            )
+        record = documents.from_json(
+            {key: item for key, item in encoded.items() if key not in ("format", "graph")}
+        )
+        executions = documents.field(record, "executions", dict)
+        return cls(
+            graph=Graph.from_dict(documents.field(encoded, "graph", dict)),
+            violations=tuple(documents.listed(record, "violations", documents.violation_from)),
+            executions={name: documents.field(executions, name, int) for name in executions},
+            **{name: documents.field(record, name, kind) for name, kind in _plain_fields().items()},
+        )
+
+    def portable(self) -> Self:
+        """Return a copy that can be pickled: what :meth:`from_dict` makes of :meth:`to_dict`."""
+        return self.from_dict(self.to_dict())
+
+
+def _plain_fields() -> dict[str, Any]:
+    """Return name -> type of what can be written as it is."""
+    kinds = {field.name: field.type for field in attrs.fields(ExplorationResult)}
+    apart = ("graph", "violations", "executions")
+    return {
+        name: tuple if get_origin(kind) is tuple else kind
+        for name, kind in kinds.items()
+        if name not in apart
+    }

@@ -241,7 +241,12 @@ class Run:
         known = self.violations.get(failure.origin)
         if final or known is None or len(path) <= len(known.reproduction_path):
             self.violations[failure.origin] = Violation(
-                failure.name, failure.severity, failure.message, tuple(path), error
+                failure.name,
+                failure.severity,
+                failure.message,
+                tuple(path),
+                error,
+                str(failure.origin),
             )
             self.outcomes[failure.origin] = tuple(walk.outcomes)
 

@@ -1,0 +1,152 @@
+"""One result out of the results of several workers."""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from venomqa_hyp.core import ExplorationResult, Graph, State, Transition, Violation
+from venomqa_hyp.core.encoding import Unsaved
+
+
+@attrs.frozen(eq=False)
+class Found:
+    """What one worker found.
+
+    :ivar result: portable.
+    :ivar actions: how many actions there are.
+    """
+
+    result: ExplorationResult
+    actions: int
+
+
+def merge(
+    found: Mapping[int, Found], worker_failures: Iterable[str], duration: float
+) -> ExplorationResult:
+    """Return one result.
+
+    :param found: worker -> what it found; at least one.
+    :param duration: seconds of the whole.
+    """
+    first, *_ = numbers = sorted(found)
+    results = {number: found[number].result for number in numbers}
+    initial = results[first].graph.initial
+    apart = {
+        number: _apart(number, first, result.graph.initial, initial)
+        for number, result in results.items()
+        if result.graph.initial.id != initial.id
+    }
+    union = _Union(initial)
+    for number, result in results.items():
+        if number not in apart:
+            union.take(number, result.graph)
+    all_ = list(results.values())
+    executions: Counter[str] = Counter()
+    for result in all_:
+        executions.update(result.executions)
+    before_failure = [item.executed_before_failure for item in all_]
+    return attrs.evolve(
+        results[first],
+        graph=union.graph(),
+        violations=_shortest(all_),
+        action_coverage=len(+executions) / max(item.actions for item in found.values()),
+        duration=duration,
+        executions=dict(executions),
+        steps_recalled=sum(item.steps_recalled for item in all_),
+        steps_repeated=sum(item.steps_repeated for item in all_),
+        test_cases=sum(item.test_cases for item in all_),
+        executed_before_failure=min((at for at in before_failure if at is not None), default=None),
+        divergence=next((item.divergence for item in all_ if item.divergence), union.conflict),
+        exhausted=next((item.exhausted for item in all_ if item.exhausted), None),
+        ended_by=", ".join(sorted({item.ended_by for item in all_})),
+        loops=tuple(sorted({loop for item in all_ for loop in item.loops})),
+        volatile=tuple(sorted({place for item in all_ for place in item.volatile})),
+        skipped="; ".join(item.skipped or "" for item in all_) if _all_skipped(all_) else None,
+        worker_failures=(*worker_failures, *apart.values()),
+    )
+
+
+class _Union:
+    """The transitions of several graphs that begin in the same state.
+
+    :ivar conflict: a step that led two workers from the same state to different ones, in words.
+    """
+
+    def __init__(self, initial: State) -> None:
+        self.conflict: str | None = None
+        self._initial = initial
+        self._states: dict[str, State] = {}
+        self._leaving: dict[str, dict[str, tuple[int, Transition]]] = {}
+
+    def take(self, worker: int, graph: Graph) -> None:
+        """Add what one worker saw."""
+        self._states = {**graph.states, **self._states}
+        for transition in graph.transitions:
+            known = self._leaving.setdefault(transition.from_id, {})
+            key = transition.step.key or str(transition.step)
+            other, held = known.setdefault(key, (worker, transition))
+            if held.to_id != transition.to_id:
+                known[f"{key} of worker {worker}"] = worker, transition  # no state is lost
+                self._note_conflict(other, held, worker, transition)
+
+    def graph(self) -> Graph:
+        """Return the graph, where each state is reached by a path as short as any that was seen."""
+        graph = Graph(self._initial)
+        waiting = deque([self._initial.id])
+        while waiting:
+            for key, (_, transition) in self._leaving.get(waiting.popleft(), {}).items():
+                if transition.to_id not in graph.states:
+                    waiting.append(transition.to_id)
+                graph.add(transition, key, self._states[transition.to_id])
+        return graph
+
+    def _note_conflict(self, one: int, first: Transition, other: int, second: Transition) -> None:
+        if any(isinstance(value, Unsaved) for value in first.step.arguments.values()):
+            return  # they only look the same
+        if self.conflict is None:
+            before, after = self._states[first.to_id], self._states[second.to_id]
+            self.conflict = (
+                f"{first.step} from the same state led workers {one} and {other} to different "
+                f"states: {_difference(before, after)}."
+            )
+
+
+def _shortest(results: Iterable[ExplorationResult]) -> tuple[Violation, ...]:
+    kept: dict[tuple[str, str], Violation] = {}
+    for result in results:
+        for violation in result.violations:
+            key = violation.name, violation.origin
+            known = kept.get(key)
+            if known is None or len(violation.reproduction_path) < len(known.reproduction_path):
+                kept[key] = violation
+    return tuple(kept.values())
+
+
+def _all_skipped(results: Sequence[ExplorationResult]) -> bool:
+    return all(item.skipped for item in results)
+
+
+def _apart(number: int, first: int, own: State, initial: State) -> str:
+    return (
+        f"worker {number} began in another state than worker {first}: "
+        f"{_difference(initial, own)}. Its violations are kept, its states are not. Let make_agent "
+        "prepare the same content for each worker."
+    )
+
+
+def _difference(one: State, other: State) -> str:
+    """Say in words what two states without data show differently."""
+    told = []
+    for system in sorted({*one.observations, *other.observations}):
+        first, second = (state.observations.get(system) for state in (one, other))
+        if first != second:
+            shows = [seen.summary if seen else "nothing" for seen in (first, second)]
+            if shows[0] == shows[1]:
+                shows = [seen.digest if seen else "nothing" for seen in (first, second)]
+            told.append(f"{system} shows {shows[0]}, and {shows[1]}")
+    for key in sorted({*one.context, *other.context}):
+        held = [repr(state.context.get(key, "nothing")) for state in (one, other)]
+        if held[0] != held[1]:
+            told.append(f"context[{key!r}] is {held[0]:.60}, and {held[1]:.60}")
+    return "; ".join(told) or "they differ in what is not shown"

@@ -1,0 +1,161 @@
+"""Records as plain values, which JSON holds, and back.
+
+Left out is what only this process can hold: what was observed (its digest and summary stay),
+what actions returned, and exceptions (their text stays). An argument or a context value that
+:mod:`venomqa_hyp.core.encoding` cannot save becomes :class:`Unsaved`, with what it looked like.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from venomqa_hyp.core.action import ActionResult
+from venomqa_hyp.core.encoding import (
+    MAX_NESTING,
+    Json,
+    Undecodable,
+    Unencodable,
+    Unsaved,
+    decode,
+    encode,
+    encode_within,
+    expect,
+    shown,
+)
+from venomqa_hyp.core.invariant import Severity, Step, Violation
+from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.core.state import State, Transition
+
+_OWN_NESTING = 10
+
+Document = dict[str, Any]
+
+
+def to_json(document: Document) -> dict[str, Json]:
+    """Return the JSON value of a document."""
+    encoded = encode_within(document, "the document", MAX_NESTING + _OWN_NESTING)
+    assert isinstance(encoded, dict)
+    return encoded
+
+
+def from_json(encoded: Any) -> Document:
+    """Return the document of a JSON value.
+
+    :raises Undecodable: for what :func:`to_json` never returns.
+    """
+    return Document(expect(dict, decode(encoded), "the document"))
+
+
+def field(record: Any, key: str, kind: Any) -> Any:
+    """Return the value under ``key``, which must be of that type or union of types.
+
+    :raises Undecodable: when it is not.
+    """
+    if key not in expect(dict, record, "a record"):
+        raise Undecodable(f"a record has no {key!r}: {shown(record)}")
+    if not isinstance(record[key], kind):
+        raise Undecodable(f"{key!r} is {shown(record[key])}, but it must be of type {kind}")
+    return record[key]
+
+
+def listed(record: Any, key: str, read: Callable[[Any], Any]) -> list[Any]:
+    """Return what ``read`` makes of each item of the list under ``key``."""
+    return [read(item) for item in field(record, key, list)]
+
+
+def state_document(state: State, depth: int | None) -> Document:
+    """Describe a state.
+
+    :param depth: steps from the initial state on the path that first reached it.
+    """
+    return {
+        "id": state.id,
+        "depth": depth,
+        "observations": {
+            name: {"digest": seen.digest, "summary": seen.summary}
+            for name, seen in state.observations.items()
+        },
+        "context": _savable_values(state.context),
+    }
+
+
+def state_from(record: Any) -> State:
+    """Return the state of a document, with nothing left of its observations but the digests."""
+    observations = {
+        name: Observation(name, {}, {}, field(seen, "digest", str), field(seen, "summary", str))
+        for name, seen in field(record, "observations", dict).items()
+    }
+    return State(field(record, "id", str), observations, field(record, "context", dict))
+
+
+def step_document(step: Step) -> Document:
+    """Describe a step."""
+    return {"action": step.action, "arguments": _savable_values(step.arguments)}
+
+
+def step_from(record: Any) -> Step:
+    """Return the step of a document."""
+    return Step(field(record, "action", str), field(record, "arguments", dict))
+
+
+def transition_document(transition: Transition) -> Document:
+    """Describe a transition and what came of it."""
+    result = transition.result
+    return {
+        "source": transition.from_id,
+        "target": transition.to_id,
+        **step_document(transition.step),
+        "success": result.success,
+        "status": result.status,
+        "error": result.error,
+        "duration": result.duration,
+    }
+
+
+def transition_from(record: Any) -> Transition:
+    """Return the transition of a document; what the action returned is not known any more."""
+    result = ActionResult(
+        field(record, "success", bool),
+        status=field(record, "status", int | None),
+        error=field(record, "error", str | None),
+        duration=field(record, "duration", float),
+    )
+    return Transition(
+        field(record, "source", str), step_from(record), field(record, "target", str), result
+    )
+
+
+def violation_document(violation: Violation) -> Document:
+    """Describe a violation."""
+    return {
+        "name": violation.name,
+        "severity": violation.severity.value,
+        "message": violation.message,
+        "origin": violation.origin,
+        "reproduction_path": [step_document(step) for step in violation.reproduction_path],
+    }
+
+
+def violation_from(record: Any) -> Violation:
+    """Return the violation of a document, without its exception."""
+    severity = field(record, "severity", str)
+    if severity not in [item.value for item in Severity]:
+        raise Undecodable(f"'severity' is {shown(severity)}, which is none")
+    return Violation(
+        field(record, "name", str),
+        Severity(severity),
+        field(record, "message", str),
+        tuple(listed(record, "reproduction_path", step_from)),
+        origin=field(record, "origin", str),
+    )
+
+
+def _savable_values(values: Mapping[str, Any]) -> Document:
+    return {name: _savable(value) for name, value in values.items()}
+
+
+def _savable(value: Any) -> Any:
+    try:
+        encode(value)
+    except Unencodable:
+        return Unsaved(shown(value))
+    return value
