@@ -3,11 +3,13 @@
 import datetime
 import threading
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 from venomqa_hyp.adapters.snapshots import SnapshotSystem
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
+_OLDEST = 3
 #: Only one clock can rule a process.
 _ruling = threading.Lock()
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -107,4 +109,9 @@ def _time_machine(name: str) -> Any:
             f"{name}: the clock needs time-machine, which is not installed. "
             "Run: pip install 'venomqa-hyp[clock]'"
         ) from error
+    if int((found := version("time-machine")).partition(".")[0]) < _OLDEST:
+        raise SystemUnavailable(
+            f"{name}: time-machine {found} holds the monotonic clock too, so that no timeout would "
+            "ever pass. Run: pip install --upgrade 'venomqa-hyp[clock]'"
+        )
     return travel
