@@ -107,9 +107,7 @@ def configure(storage: MockStorage, chance: random.Random) -> None:
     name, client = bucket(storage, chance), s3(storage)
     days = {"Days": chance.randrange(1, 10**6)}
     rule = {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": days}
-    client.put_bucket_lifecycle_configuration(
-        Bucket=name, LifecycleConfiguration={"Rules": [rule]}
-    )
+    client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
 
 
 def test_keeps_the_contract() -> None:

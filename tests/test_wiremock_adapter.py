@@ -45,7 +45,7 @@ def opened(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Op
     root = tmp_path_factory.mktemp("wiremock")
     options = ["--port", "{port}", "--root-dir", str(root), "--bind-address", "127.0.0.1"]
     command = [java, "-jar", str(found), *options, "--container-threads", "10"]
-    with serve(command, timeout=60) as server:
+    with serve(command, startup_timeout=60) as server:
 
         def empty() -> WireMockAdapter:
             httpx.post(f"{server.url}/__admin/reset").raise_for_status()
@@ -176,7 +176,11 @@ def test_scenarios_go_on_where_they_were(stubs: WireMockAdapter, client: httpx.C
             True,
         ),
         ({"urlPath": "/a", "bodyPatterns": [{"contains": "amount"}]}, ("POST", "/a"), True),
-        ({"urlPath": "/a", "bodyPatterns": [{"doesNotMatch": ".*amount.*"}]}, ("POST", "/a"), False),
+        (
+            {"urlPath": "/a", "bodyPatterns": [{"doesNotMatch": ".*amount.*"}]},
+            ("POST", "/a"),
+            False,
+        ),
         (
             {"urlPath": "/a", "bodyPatterns": [{"equalToJson": {"list": [1, 2], "amount": 5}}]},
             ("POST", "/a"),
@@ -213,7 +217,9 @@ def test_requests_match(
     """The bundled server decides as WireMock does."""
     stubs.stub(request_, {"status": 200, "body": "stub"})
     content = b'{"amount": 5, "list": [1, 2]}' if sent[0] == "POST" else None
-    answer = client.request(sent[0], stubs.url + sent[1], content=content, headers={"X-Key": "abcd"})
+    answer = client.request(
+        sent[0], stubs.url + sent[1], content=content, headers={"X-Key": "abcd"}
+    )
     assert answer.status_code == (200 if matched else 404)
 
 

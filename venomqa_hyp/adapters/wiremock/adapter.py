@@ -110,7 +110,9 @@ class WireMockAdapter(SnapshotSystem):
         given = {"request": request, "response": response, **more}
         answer = self._send("POST", "mappings", given)
         if answer.status_code != 201:
-            raise DefinitionError(f"{self.name}: the server refuses the stub {given}: {answer.text}")
+            raise DefinitionError(
+                f"{self.name}: the server refuses the stub {given}: {answer.text}"
+            )
         added: Mapping[str, Any] = answer.json()
         return added
 
