@@ -108,7 +108,7 @@ def test_keeps_the_contract(opened: Open, client: httpx.Client) -> None:
         else:
             add(stubs, chance)
 
-    check_rollbackable(opened, [add, step, call, delete, edit], operations=40)
+    check_rollbackable(opened, [add, step, call, delete, edit], operations=25)
 
 
 def test_requests_are_recorded_and_rolled_back(
@@ -177,7 +177,7 @@ def test_scenarios_go_on_where_they_were(stubs: WireMockAdapter, client: httpx.C
         ),
         ({"urlPath": "/a", "bodyPatterns": [{"contains": "amount"}]}, ("POST", "/a"), True),
         (
-            {"urlPath": "/a", "bodyPatterns": [{"doesNotMatch": ".*amount.*"}]},
+            {"urlPath": "/a", "bodyPatterns": [{"doesNotMatch": ".*list.*"}]},
             ("POST", "/a"),
             False,
         ),

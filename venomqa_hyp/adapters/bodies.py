@@ -16,7 +16,7 @@ _TOKEN = re.compile(r"((?=[A-Za-z_.:+=-]*\d)[\w.:+=-]{8,})", re.ASCII)
 def observed_text(text: str) -> Any:
     """Return a text, split where it holds tokens that may be random."""
     pieces = _TOKEN.split(text)
-    if len(pieces) == 1 or pieces[0] == pieces[-1] == "" and len(pieces) == 3:
+    if len(pieces) == 1 or (len(pieces) == 3 and pieces[0] == pieces[-1] == ""):
         return text  # no token, or nothing but a token
     return {"between": pieces[0::2], "tokens": pieces[1::2]}
 

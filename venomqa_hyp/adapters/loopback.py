@@ -1,4 +1,4 @@
-"""A small HTTP server in a thread of this process, for the stores that applications reach by URL."""
+"""A small HTTP server in a thread of this process, for what applications reach by URL."""
 
 import socket
 import sys

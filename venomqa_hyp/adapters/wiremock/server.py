@@ -15,10 +15,22 @@ from venomqa_hyp.adapters.wiremock.matching import UnsupportedStub, check, check
 
 _STARTED = "Started"
 _STUB = frozenset(
-    "id uuid name priority scenarioName requiredScenarioState newScenarioState metadata request "
-    "response".split()
+    {
+        "id",
+        "uuid",
+        "name",
+        "priority",
+        "scenarioName",
+        "requiredScenarioState",
+        "newScenarioState",
+        "metadata",
+        "request",
+        "response",
+    }
 )
-_RESPONSE = frozenset("status headers body jsonBody base64Body fixedDelayMilliseconds".split())
+_RESPONSE = frozenset(
+    {"status", "headers", "body", "jsonBody", "base64Body", "fixedDelayMilliseconds"}
+)
 _ADMIN = "/__admin/"
 
 
@@ -94,42 +106,63 @@ class StubServer:
         return matches(stub.get("request", {}), request)
 
     def _administer(self, request: Request, parts: list[str]) -> Answer:
+        answer: Answer | None = None
+        match parts[0]:
+            case "mappings":
+                answer = self._administer_mappings(request, parts[1:])
+            case "scenarios":
+                answer = self._administer_scenarios(request, parts[1:])
+            case "requests":
+                answer = self._administer_requests(request, parts[1:])
+            case "reset" if request.method == "POST":
+                self._set_stubs([])
+                self._journal = []
+                answer = _json(200, {})
+        if answer is None:
+            title = f"no such request: {request.method} {request.path}"
+            return _json(404, {"errors": [{"code": 404, "title": title}]})
+        return answer
+
+    def _administer_mappings(self, request: Request, parts: list[str]) -> Answer | None:
         match request.method, parts:
-            case "GET", ["mappings"]:
+            case "GET", []:
                 return _json(200, {"mappings": self._in_order(), "meta": _total(self._stubs)})
-            case "POST", ["mappings"]:
+            case "POST", []:
                 return _json(201, self._add(json.loads(request.body)))
-            case "POST", ["mappings", "import"]:
+            case "POST", ["import"]:
                 self._import(json.loads(request.body))
                 return _json(200, {})
-            case ("DELETE", ["mappings"]) | ("POST", ["mappings", "reset"]):
+            case ("DELETE", []) | ("POST", ["reset"]):
                 self._set_stubs([])
                 return _json(200, {})
-            case _, ["mappings", number]:
+            case _, [number]:
                 return self._administer_stub(request, number)
-            case "GET", ["scenarios"]:
+        return None
+
+    def _administer_scenarios(self, request: Request, parts: list[str]) -> Answer | None:
+        match request.method, parts:
+            case "GET", []:
                 return _json(200, {"scenarios": [self._scenario(name) for name in self._states]})
-            case "POST", ["scenarios", "reset"]:
+            case "POST", ["reset"]:
                 self._states = dict.fromkeys(self._states, _STARTED)
                 return _json(200, {})
-            case "PUT", ["scenarios", name, "state"] if name in self._states:
-                body = json.loads(request.body) if request.body else {}
-                self._states[name] = body.get("state", _STARTED)
+            case "PUT", [name, "state"] if name in self._states:
+                self._states[name] = json.loads(request.body or b"{}").get("state", _STARTED)
                 return _json(200, {})
-            case "GET", ["requests"]:
+        return None
+
+    def _administer_requests(self, request: Request, parts: list[str]) -> Answer | None:
+        match request.method, parts:
+            case "GET", []:
                 shown = {"requests": self._journal, "meta": _total(self._journal)}
                 return _json(200, {**shown, "requestJournalDisabled": False})
-            case ("DELETE", ["requests"]) | ("POST", ["requests", "reset"]):
+            case ("DELETE", []) | ("POST", ["reset"]):
                 self._journal = []
                 return _json(200, {})
-            case "DELETE", ["requests", number]:
+            case "DELETE", [number]:
                 self._journal = [item for item in self._journal if item["id"] != number]
                 return _json(200, {})
-            case "POST", ["reset"]:
-                self._set_stubs([])
-                self._journal = []
-                return _json(200, {})
-        return _json(404, {"errors": [{"code": 404, "title": f"no such path: {request.path}"}]})
+        return None
 
     def _administer_stub(self, request: Request, number: str) -> Answer:
         at = next((at for at, stub in enumerate(self._stubs) if stub["id"] == number), None)
