@@ -94,7 +94,7 @@ class FakeElasticsearch:
                 continue
             source = next(lines)
             index["documents"][key] = source
-            fields = dict.fromkeys(source, {"type": "keyword"})
+            fields = {name: {"type": "keyword"} for name in source}
             index["mappings"] = {"properties": index["mappings"].get("properties", {}) | fields}
             items.append({operation: {"status": 201}})
         if refresh:

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 #: What may be a random id or a time: eight characters or more, with a digit among them.
-_TOKEN = re.compile(r"((?=[A-Za-z_.:+=-]*\d)[\w.:+=-]{8,})", re.ASCII)
+_TOKEN = re.compile(r"((?=[A-Za-z_.:+-]*\d)[\w.:+-]{8,}(?:={1,2}(?!\w))?)", re.ASCII)
 
 
 def observed_text(text: str) -> Any:
