@@ -9,16 +9,22 @@ import json
 import re
 from typing import Any
 
-#: What may be a random id or a time: eight characters or more, with a digit among them.
-_TOKEN = re.compile(r"((?=[A-Za-z_.:+-]*\d)[\w.:+-]{8,}(?:={1,2}(?!\w))?)", re.ASCII)
+#: With a digit in it, this may be a random id or a time.
+_RUN = re.compile(r"[\w.:+-]{8,}(?:={1,2}(?!\w))?", re.ASCII)
+_DIGIT = re.compile(r"\d", re.ASCII)
 
 
 def observed_text(text: str) -> Any:
     """Return a text, split where it holds tokens that may be random."""
-    pieces = _TOKEN.split(text)
-    if len(pieces) == 1 or (len(pieces) == 3 and pieces[0] == pieces[-1] == ""):
-        return text  # no token, or nothing but a token
-    return {"between": pieces[0::2], "tokens": pieces[1::2]}
+    between, tokens, start = [], [], 0
+    for run in _RUN.finditer(text):
+        if _DIGIT.search(run[0]):
+            between.append(text[start : run.start()])
+            tokens.append(run[0])
+            start = run.end()
+    if not tokens or tokens == [text]:
+        return text
+    return {"between": [*between, text[start:]], "tokens": tokens}
 
 
 def observed_value(value: Any) -> Any:
@@ -43,7 +49,5 @@ def observed_body(body: bytes, charset: str | None = None) -> Any:
         return body
     try:
         return {"json": observed_value(json.loads(text))}
-    except ValueError:
-        return observed_text(text)
-    except RecursionError:
+    except (ValueError, RecursionError):  # no JSON, or none that could be compared
         return observed_text(text)
