@@ -1,0 +1,65 @@
+"""Redis servers for the tests, and a reading of keys that has nothing to do with the adapter's."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+import servers
+
+State = dict[tuple[int, bytes], Any]
+
+
+@contextlib.contextmanager
+def private_server() -> Iterator[str]:
+    """Start a server that only one test uses, and may flush, restart or kill."""
+    try:
+        with servers._embedded_redis() as url:
+            yield url
+    except servers.ServerMissing as missing:
+        pytest.skip(str(missing))
+
+
+def state(client: redis.Redis, databases: tuple[int, ...] = (0,), match: str = "*") -> State:
+    """Read every key by the commands of its type: no DUMP, and no tracking."""
+    found: State = {}
+    for database in databases:
+        client.execute_command("SELECT", database)
+        for key in client.scan_iter(match, count=1000):
+            kind = client.type(key)
+            found[database, key] = kind, _READ[kind](client, key), client.ttl(key) >= 0
+    client.execute_command("SELECT", databases[0])
+    return found
+
+
+def _stream(client: redis.Redis, key: bytes) -> Any:
+    info = client.xinfo_stream(key)
+    kept = {
+        name: info.get(name)
+        for name in ("length", "last-generated-id", "entries-added", "max-deleted-entry-id")
+    }
+    groups = {}
+    for group in client.xinfo_groups(key):
+        name = group["name"]
+        pending = [
+            (item["message_id"], item["consumer"], item["times_delivered"])
+            for item in client.xpending_range(key, name, "-", "+", 1000)
+        ]
+        consumers = sorted(
+            (consumer["name"], consumer["pending"])
+            for consumer in client.xinfo_consumers(key, name)
+        )
+        told = (group["last-delivered-id"], group.get("entries-read"))
+        groups[name] = (told, pending, consumers)
+    return kept, client.xrange(key), groups
+
+
+_READ = {
+    b"string": lambda client, key: client.get(key),
+    b"list": lambda client, key: client.lrange(key, 0, -1),
+    b"set": lambda client, key: client.smembers(key),
+    b"zset": lambda client, key: client.zrange(key, 0, -1, withscores=True),
+    b"hash": lambda client, key: client.hgetall(key),
+    b"stream": _stream,
+}
