@@ -12,10 +12,10 @@ State = dict[tuple[int, bytes], Any]
 
 
 @contextlib.contextmanager
-def private_server() -> Iterator[str]:
-    """Start a server that only one test uses, and may flush, restart or kill."""
+def private_server(*options: str) -> Iterator[str]:
+    """Start a server that its user may flush, configure or kill."""
     try:
-        with servers._embedded_redis() as url:
+        with servers.embedded_redis(*options) as url:
             yield url
     except servers.ServerMissing as missing:
         pytest.skip(str(missing))

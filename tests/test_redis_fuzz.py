@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 import redis
@@ -98,7 +98,7 @@ COMMANDS: list[Command] = [
 EVERYTHING: list[Command] = [
     lambda run, key, chance: run("FLUSHDB"),
     lambda run, key, chance: run("FLUSHALL"),
-    lambda run, key, chance: run("SWAPDB", 0, 1),
+    *[lambda run, key, chance: run("SWAPDB", 0, 1)] * 3,
 ]
 
 
@@ -114,10 +114,8 @@ def perform(
 ) -> None:
     """Run a command that may be refused, as for a key of another type."""
     client.execute_command("SELECT", chance.choice([0, 0, 0, 1]))
-    try:
+    with suppress(redis.ResponseError):
         chance.choice(commands)(client.execute_command, f"{prefix}{chance.randrange(10)}", chance)
-    except (redis.ResponseError, redis.DataError):
-        pass
     client.execute_command("SELECT", 0)
 
 
@@ -162,7 +160,7 @@ def test_every_state_of_a_whole_server_returns(embedded: str, tracking: bool) ->
     """Of an embedded server, with all that a command does to all keys at once."""
     with redis.Redis.from_url(embedded) as client:
         client.flushall()
-    fuzz(embedded, 1, "", COMMANDS * 3 + EVERYTHING, tracking)
+    fuzz(embedded, 1, "", COMMANDS * 2 + EVERYTHING, tracking)
 
 
 @pytest.mark.parametrize("tracking", [True, False])
