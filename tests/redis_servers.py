@@ -70,11 +70,20 @@ def _stream(client: redis.Redis, key: bytes) -> Any:
     return kept, client.xrange(key), groups
 
 
+def _hash(client: redis.Redis, key: bytes) -> Any:
+    found = client.hgetall(key)
+    try:
+        left = client.execute_command("HPTTL", key, "FIELDS", len(found), *found)
+    except redis.ResponseError:
+        left = []  # the server has no expiry of fields
+    return found, [one >= 0 for one in left]
+
+
 _READ = {
     b"string": lambda client, key: client.get(key),
     b"list": lambda client, key: client.lrange(key, 0, -1),
     b"set": lambda client, key: client.smembers(key),
     b"zset": lambda client, key: client.zrange(key, 0, -1, withscores=True),
-    b"hash": lambda client, key: client.hgetall(key),
+    b"hash": _hash,
     b"stream": _stream,
 }

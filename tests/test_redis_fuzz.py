@@ -70,6 +70,8 @@ COMMANDS: list[Command] = [
     lambda run, key, chance: run("HSET", key, chance.randrange(5), value(chance)),
     lambda run, key, chance: run("HDEL", key, chance.randrange(5)),
     lambda run, key, chance: run("HINCRBY", key, 1, 1),
+    lambda run, key, chance: run("HPEXPIRE", key, 10**6, "FIELDS", 1, chance.randrange(5)),
+    lambda run, key, chance: run("HPERSIST", key, "FIELDS", 1, chance.randrange(5)),
     lambda run, key, chance: run("XADD", key, "*", "f", value(chance)),
     lambda run, key, chance: run("XADD", key, "MAXLEN", 3, "*", "f", value(chance), "f", "2"),
     lambda run, key, chance: run("XTRIM", key, "MAXLEN", 2),

@@ -41,7 +41,41 @@ class RedisHandle:
 class RedisAdapter:
     """Observe and roll back the keys of a Redis or Valkey server that other processes use.
 
-    ...
+    It opens two connections of its own; the application's stay as they are. Since Redis 6 the
+    server says which keys were changed, so a checkpoint, an observation and a rollback cost what
+    changed. Where it may not (``tracking=False``, or the rights of the user), all keys are read
+    each time. A rollback is one transaction, and reads what it wrote.
+
+    Only keys that changed since the checkpoint are written or deleted; nothing is ever flushed.
+    Whatever else writes to these keys is rolled back too: give the service a prefix, a database or
+    a server of its own.
+
+    A key that had 5 seconds left at the checkpoint has 5 seconds left after a rollback, to the
+    millisecond where it was changed, else to a thousandth of the time left. A key that expired
+    meanwhile comes back.
+
+    The ``data`` of an observation holds the keys that differ from those there were when the adapter
+    was created, by the part of the name up to its last colon; None where one is gone::
+
+        {"start": "32 digits that identify the keys at the start",
+         "databases": {"0": {"cart:": {"7": {"hash": {"apple": "2"}, "expires": "about:66s"}},
+                             "": {"queue": {"list": ["a", "b"]}, "gone": None}}}}
+
+    What is UTF-8 is text, the rest bytes. ``expires`` is the power of two nearest to the time that
+    the key was given. The digest is of all keys and values, however they came about.
+
+    Not covered: functions and scripts, messages of publish and subscribe, users, the time that
+    stream entries have been pending and that keys have not been used.
+
+    :param source: a URL, or a ``redis.Redis`` whose settings are used.
+    :param prefix: what the names of the keys begin with; None means all keys.
+    :param databases: numbers of the databases; the one of ``source`` by default.
+    :param tracking: let the server say what changed, where it can.
+    :param allow_destructive: the name of a host that is not this machine, to use it all the same.
+    :param timeout: seconds to wait for an answer of the server.
+    :raises DefinitionError: an argument is wrong, redis-py is missing, or the server is a cluster,
+        a replica, on another machine, or older than 6.0.
+    :raises SystemUnavailable: the server does not answer, or refuses what is needed.
     """
 
     def __init__(
