@@ -36,7 +36,7 @@ def other(key: str, chance: random.Random) -> str:
 
 COMMANDS: list[Command] = [
     lambda run, key, chance: run("SET", key, value(chance)),
-    lambda run, key, chance: run("SET", key, value(chance), "PX", chance.randrange(1, 10**6)),
+    lambda run, key, chance: run("SET", key, value(chance), "PX", chance.randrange(10**6, 10**9)),
     lambda run, key, chance: run("SET", key, value(chance), "KEEPTTL"),
     lambda run, key, chance: run("APPEND", key, value(chance)),
     lambda run, key, chance: run("INCRBY", key, chance.randrange(9)),
@@ -70,7 +70,7 @@ COMMANDS: list[Command] = [
     lambda run, key, chance: run("HSET", key, chance.randrange(5), value(chance)),
     lambda run, key, chance: run("HDEL", key, chance.randrange(5)),
     lambda run, key, chance: run("HINCRBY", key, 1, 1),
-    lambda run, key, chance: run("HPEXPIRE", key, 10**6, "FIELDS", 1, chance.randrange(5)),
+    lambda run, key, chance: run("HPEXPIRE", key, 10**7, "FIELDS", 1, chance.randrange(5)),
     lambda run, key, chance: run("HPERSIST", key, "FIELDS", 1, chance.randrange(5)),
     lambda run, key, chance: run("XADD", key, "*", "f", value(chance)),
     lambda run, key, chance: run("XADD", key, "MAXLEN", 3, "*", "f", value(chance), "f", "2"),
@@ -92,7 +92,7 @@ COMMANDS: list[Command] = [
     lambda run, key, chance: run("COPY", key, other(key, chance), "REPLACE"),
     lambda run, key, chance: run("COPY", key, key, "DB", 1, "REPLACE"),
     lambda run, key, chance: run("MOVE", key, 1),
-    lambda run, key, chance: run("EXPIRE", key, chance.randrange(1, 1000)),
+    lambda run, key, chance: run("EXPIRE", key, chance.randrange(1000, 10**6)),
     lambda run, key, chance: run("PERSIST", key),
     lambda run, key, chance: run("SORT", key, "ALPHA", "STORE", other(key, chance)),
     lambda run, key, chance: run("EVAL", "redis.call('set', KEYS[1], ARGV[1])", 1, key, "lua"),

@@ -1,11 +1,11 @@
 """The Redis system: checkpoints, rollback and observation of the keys of a server."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from venomqa_hyp.adapters.redis.mirror import Mirror, Plan, Version
+from venomqa_hyp.adapters.redis.mirror import Entry, Mirror, Plan, Version
 from venomqa_hyp.adapters.redis.protocol import Command, ConnectionLost, milliseconds
 from venomqa_hyp.adapters.redis.reading import Reader
 from venomqa_hyp.adapters.redis.showing import Databases, place_name
@@ -179,37 +179,40 @@ class RedisAdapter:
         return self._mirror.version
 
     def _read_changes(self) -> None:
-        everything, self._unknown = self._unknown, True
+        unknown, self._unknown = self._unknown, True
         news = self._tracker.news()
         places = self._mirror.expired(news.time)
         if news.streams:
             places |= self._mirror.streams
-        if everything or news.keys is None:
-            places |= set(self._mirror.version.entries)
-        else:
+        if news.keys is not None:
             places |= {(database, key) for database in self._databases for key in news.keys}
         readings: list[tuple[Place, Reading | None]] = []
         for database in self._databases:
             names = {key for of, key in places if of == database}
-            reader = self._reader(database) if names or everything or news.keys is None else None
-            if reader is not None and (everything or news.keys is None):
-                names |= reader.names(self._prefix)
-            if reader is not None:
-                readings += self._read(reader, database, names)
+            if unknown or news.keys is None:
+                self._tracker.commands.select(database)
+                names = self._reader.names(self._prefix)
+                readings += self._gone(database, names)
+            if names:
+                readings += self._read(database, names)
         self._mirror.update(news.time, readings)
         self._unknown = False
 
-    def _read(
-        self, reader: Reader, database: int, names: Iterable[bytes]
-    ) -> Iterator[tuple[Place, Reading | None]]:
-        def known(name: bytes) -> bytes | None:
-            return self._mirror.known_dump((database, name))
+    def _gone(self, database: int, names: Set[bytes]) -> Iterator[tuple[Place, None]]:
+        """Yield the known places that are not among all names; one that returns will be told of."""
+        for place in self._mirror.version.entries:
+            if place[0] == database and place[1] not in names:
+                yield place, None
 
-        for name, reading in reader.read(names, known):
+    def _read(self, database: int, names: Set[bytes]) -> Iterator[tuple[Place, Reading | None]]:
+        self._tracker.commands.select(database)
+        for name, reading in self._reader.read(
+            names, lambda name: self._mirror.known_dump((database, name))
+        ):
             yield (database, name), reading
 
-    def _reader(self, database: int) -> Reader:
-        self._tracker.commands.select(database)
+    @property
+    def _reader(self) -> Reader:
         return Reader(self._tracker.commands, self._server.version >= _WITH_EXPIRETIME)
 
     def _connect_again(self) -> None:
@@ -250,7 +253,7 @@ class RedisAdapter:
         wrong = [
             place
             for place, here, want in found.entries.differences(plan.version.entries)
-            if want is None or not want.is_over(found.time)
+            if not _equal(here, want) and (want is None or not want.is_over(found.time))
         ]
         if wrong:
             self._unknown = True
@@ -338,6 +341,11 @@ def _refuse_failures(
             f"of no checkpoint. {failed[0][1]} Not restored: "
             + _listed([place for place, _ in failed if place is not None])
         )
+
+
+def _equal(here: Entry | None, want: Entry | None) -> bool:
+    # A stream is dumped with the time at which a consumer last asked for more.
+    return here is not None and want is not None and here.data == want.data
 
 
 def _listed(places: Sequence[Place]) -> str:

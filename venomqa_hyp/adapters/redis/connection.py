@@ -124,6 +124,7 @@ class Connection:
         self.raw = raw
         self.where = where
         self.selected: int | None = None
+        self._closed = False
 
     def select(self, database: int) -> None:
         """Use a database from now on.
@@ -200,11 +201,15 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
+        self._closed = True
         self.raw.disconnect()
 
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Turn redis-py's errors into ours; any of them ends this connection."""
+        if self._closed:
+            # redis-py would open it again, without the tracking that was asked for on it.
+            raise ConnectionLost(f"Redis {self.where}: the connection was closed.")
         try:
             yield
         except redis.ResponseError as error:
