@@ -6,7 +6,6 @@ entry stays the same. ``ahead`` is how far the server's clock is ahead of that o
 """
 
 import hashlib
-import heapq
 import math
 from collections.abc import Iterable, Mapping
 from operator import itemgetter
@@ -14,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from venomqa_hyp.adapters.redis.expiry import Expiry
 from venomqa_hyp.adapters.redis.keyspace import Keyspace
 from venomqa_hyp.adapters.redis.protocol import Command
 from venomqa_hyp.adapters.redis.values import Place, Reading, text, write_commands
@@ -22,9 +22,6 @@ from venomqa_hyp.core.digest import canonical_text
 _DIGEST_BITS = 128
 #: Two readings of one moment of expiry differ by so many milliseconds at most.
 _ONE_MOMENT = 2
-#: A key that did not change keeps its moment of expiry where that is wrong by less than one part in
-#: so many of the time it has left.
-_EXACTNESS = 1000
 #: What expires in less than so many milliseconds may be gone when it is read.
 _SOON = 100
 _EXPIRY = frozenset({"expires", "fields_expire"})
@@ -102,9 +99,7 @@ class Mirror:
     def __init__(self) -> None:
         self.version = Version(Keyspace(), 0, 0)
         self._ahead = 0
-        # When a key expires by the server's clock, as far as the server knows.
-        self._moments: dict[Place, int] = {}
-        self._expiring: list[tuple[int, Place]] = []
+        self._expiry = Expiry()
         # How the server dumps a value that it was given as another dump of the same value.
         self._aliases: dict[Place, bytes] = {}
         self._written: frozenset[Place] = frozenset()
@@ -123,10 +118,7 @@ class Mirror:
 
     def expired(self, server_time: int) -> set[Place]:
         """Return the places whose time was up by then, so that they have to be read."""
-        found = set()
-        while self._expiring and self._expiring[0][0] <= server_time:
-            found.add(heapq.heappop(self._expiring)[1])
-        return found
+        return self._expiry.passed(server_time)
 
     def update(self, server_time: int, readings: Iterable[tuple[Place, Reading | None]]) -> None:
         """Take over what was read."""
@@ -134,12 +126,8 @@ class Mirror:
         total, now = self.version.total, server_time - self._ahead
         for place, reading in readings:
             known = self.version.entries.get(place)
-            if reading is None:
-                entry = None
-                self._note_moment(place, None)
-            else:
-                entry = self._entry(place, reading, known, now)
-                self._note_moment(place, reading.expires, reading.fields)
+            entry = None if reading is None else self._entry(place, reading, known, now)
+            self._note_expiry(place, entry, None if reading is None else reading.expires, now)
             if entry is not known:
                 self._aliases.pop(place, None)
                 changes[place] = entry
@@ -160,20 +148,18 @@ class Mirror:
         for place, want in wanted.items():
             moments[place] = _moment(want, ahead)
             commands[place] = _write(place, want, ahead)
-        for place, moment in self._moments.items():
-            kept = target.entries.get(place)
-            if place not in wanted and kept is not None and kept.expires is not None:
-                exact = kept.expires + ahead
-                if abs(exact - moment) * _EXACTNESS > kept.expires - target.time:
-                    moments[place] = exact
-                    commands[place] = [("PEXPIREAT", place[1], exact)]
+        for place, moment in self._expiry.wrong(ahead, target.time):
+            if place not in wanted:
+                moments[place] = moment
+                commands[place] = [("PEXPIREAT", place[1], moment)]
         return Plan(target, commands, frozenset(wanted), moments, ahead)
 
     def wrote(self, plan: Plan) -> None:
         """Note that a plan was carried out."""
         self.version, self._ahead, self._written = plan.version, plan.ahead, plan.written
         for place, moment in plan.moments.items():
-            self._note_moment(place, moment)
+            entry = plan.version.entries.get(place)
+            self._note_expiry(place, entry, moment, plan.version.time)
         for place in plan.written:
             self._aliases.pop(place, None)
             self._note_kind(place, plan.version.entries.get(place))
@@ -204,7 +190,7 @@ class Mirror:
         moment = reading.expires
         if moment is None:
             return None
-        before = self._moments.get(place)
+        before = self._expiry.of(place)
         if known is not None and before is not None and abs(moment - before) <= _ONE_MOMENT:
             return known.expires
         return moment - self._ahead
@@ -217,16 +203,13 @@ class Mirror:
             return known.fields
         return fields
 
-    def _note_moment(
-        self, place: Place, moment: int | None, fields: Iterable[tuple[bytes, int]] = ()
-    ) -> None:
-        for _, first in sorted(fields, key=itemgetter(1))[:1]:
-            heapq.heappush(self._expiring, (first, place))
-        if moment is None:
-            self._moments.pop(place, None)
-        elif self._moments.get(place) != moment:
-            self._moments[place] = moment
-            heapq.heappush(self._expiring, (moment, place))
+    def _note_expiry(self, place: Place, entry: Entry | None, moment: int | None, now: int) -> None:
+        self._expiry.forget(place)
+        if entry is not None and entry.expires is not None and moment is not None:
+            self._expiry.note(place, moment, entry.expires, now)
+        if entry is not None and entry.fields:
+            first = min(entry.fields, key=itemgetter(1))[1] + self._ahead
+            self._expiry.note_first(place, min(first, moment or first))
 
     def _note_kind(self, place: Place, entry: Entry | None) -> None:
         for places, belongs in (
