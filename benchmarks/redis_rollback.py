@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import redis
@@ -57,27 +57,27 @@ def measure(url: str, keys: int, steps: int) -> tuple[float, float]:
         opening = time.perf_counter()
         with closing(RedisAdapter(url)) as adapter:
             opening = time.perf_counter() - opening
-            checkpoints, observations, rollbacks = [], [], []
+            times: dict[str, list[float]] = {"checkpoint": [], "observe": [], "rollback": []}
             for number in range(steps):
-                taken = []
-                checkpoints.append(timed(lambda: taken.append(adapter.checkpoint("before"))))
+                began = time.perf_counter()
+                handle = adapter.checkpoint("before")
+                times["checkpoint"].append(time.perf_counter() - began)
                 change(client, number, keys)
-                observations.append(timed(adapter.observe))
-                rollbacks.append(timed(lambda: adapter.rollback(taken[0])))
-                adapter.forget(taken[0])
+                times["observe"].append(timed(adapter.observe))
+                began = time.perf_counter()
+                adapter.rollback(handle)
+                times["rollback"].append(time.perf_counter() - began)
+                adapter.forget(handle)
         client.flushdb()
-    figures = [statistics.median(each) for each in (checkpoints, observations, rollbacks)]
-    shown = "  ".join(
-        f"{name} {1000 * value:.2f} ms"
-        for name, value in zip(("checkpoint", "observe", "rollback"), figures, strict=True)
-    )
+    medians = {name: statistics.median(each) for name, each in times.items()}
+    shown = "  ".join(f"{name} {1000 * value:.2f} ms" for name, value in medians.items())
     print(f"{keys:>8,} keys: {shown}  dump all {dumping:.3f} s  open {opening:.2f} s")
-    return figures[2], dumping
+    return medians["rollback"], dumping
 
 
-def timed(call: object) -> float:
+def timed(call: Callable[[], object]) -> float:
     start = time.perf_counter()
-    call()  # type: ignore[operator]
+    call()
     return time.perf_counter() - start
 
 
