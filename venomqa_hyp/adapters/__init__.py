@@ -6,6 +6,7 @@ from venomqa_hyp.adapters.inprocess import AsgiClient, WsgiClient
 from venomqa_hyp.adapters.mail import Mail, MockMail
 from venomqa_hyp.adapters.memory import MemoryAdapter
 from venomqa_hyp.adapters.queue import MockQueue, QueueMessage
+from venomqa_hyp.adapters.redis import RedisAdapter
 from venomqa_hyp.adapters.sqlite import SQLiteAdapter
 from venomqa_hyp.adapters.storage import MockStorage
 from venomqa_hyp.adapters.wiremock import RecordedRequest, StubServer, WireMockAdapter
@@ -21,6 +22,7 @@ __all__ = [
     "MockStorage",
     "QueueMessage",
     "RecordedRequest",
+    "RedisAdapter",
     "RequestRecord",
     "SQLiteAdapter",
     "StubServer",
