@@ -1,0 +1,149 @@
+"""Mode ``savepoint``: the application shares one connection, and savepoints lie on a stack."""
+
+from typing import Any
+
+from venomqa_hyp.adapters.postgres import contents
+from venomqa_hyp.adapters.postgres.contents import Counters, Plan
+from venomqa_hyp.adapters.postgres.driver import EXACT, Connection
+from venomqa_hyp.adapters.postgres.shared_connection import PsycopgError, SharedConnection
+from venomqa_hyp.adapters.postgres.witness import Witness
+from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.errors import RollbackError, SystemUnavailable
+
+_SETTINGS = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in EXACT.items())
+
+
+class SavepointHandle:
+    """What :meth:`SavepointMode.checkpoint` returns; only the mode looks inside."""
+
+    __slots__ = ("forgotten", "name", "owner", "savepoint", "sequences")
+
+    def __init__(
+        self, name: str, owner: "SavepointMode", savepoint: str, sequences: Counters
+    ) -> None:
+        self.name = name
+        self.owner = owner
+        self.savepoint = savepoint
+        self.sequences = sequences
+        self.forgotten = False
+
+    def __repr__(self) -> str:
+        return f"<SavepointHandle {self.name!r}>"
+
+
+class SavepointMode:
+    """Roll back what an application in this process does on a ``SharedConnection``.
+
+    A rollback destroys the checkpoints that were taken later: ``is_live`` tells. Changes of the
+    schema roll back too. A checkpoint refuses an open transaction that has written.
+
+    :param plan: what is observed.
+    :param lock_timeout: seconds to wait where another connection has locked a table.
+    :raises SystemUnavailable: the database cannot be reached by a second connection.
+    """
+
+    def __init__(
+        self,
+        connection: SharedConnection,
+        *,
+        plan: Plan | None = None,
+        lock_timeout: float = 5.0,
+        name: str = "postgres",
+    ) -> None:
+        self.name = name
+        self.plan = plan or Plan()
+        self._connection = connection
+        self._handles: list[SavepointHandle] = []
+        self._closed = False
+        connection.check_usable()
+        outside = Connection(connection, lock_timeout)
+        try:
+            self._witness = Witness(self._ask, outside, connection.info.backend_pid)
+        except BaseException:
+            outside.close()
+            raise
+
+    def checkpoint(self, name: str) -> SavepointHandle:
+        """Set a savepoint.
+
+        :raises RollbackError: the application has a transaction open, or used another connection.
+        """
+        self._check()
+        self._connection.refuse_open_transaction()
+        sequences = contents.read_sequences(self._ask, Plan())
+        handle = SavepointHandle(name, self, self._connection.set_savepoint(), sequences)
+        self._handles.append(handle)
+        return handle
+
+    def rollback(self, handle: SavepointHandle) -> None:
+        """Take back what was done since ``handle``; an open transaction ends.
+
+        :raises RollbackError: the handle is not live, or the application used another connection.
+        """
+        if not self.is_live(handle):
+            raise RollbackError(
+                f"{self.name}: cannot roll back to {handle!r}: a rollback to an earlier savepoint "
+                "destroyed it, it was forgotten, it is another adapter's, or this adapter was "
+                "closed. Ask is_live(handle) first."
+            )
+        self._check()
+        self._connection.return_to(handle.savepoint)
+        del self._handles[self._handles.index(handle) + 1 :]
+        contents.set_sequences(self._ask, handle.sequences)
+
+    def observe(self) -> Observation:
+        """Return the whole content, with what an open transaction has changed.
+
+        :raises SystemUnavailable: it cannot be read.
+        :raises RollbackError: the application left a failed transaction, or used another
+            connection.
+        """
+        self._check()
+        self._connection.refuse_failed_transaction()
+        try:
+            self._connection.ask("SAVEPOINT venomqa_reading")
+            try:
+                self._ask(f"SELECT {_SETTINGS}")
+                data = contents.read(self._ask, self.plan)
+            finally:
+                self._connection.ask("ROLLBACK TO venomqa_reading; RELEASE venomqa_reading")
+        except PsycopgError as error:
+            raise SystemUnavailable(f"{self.name}: cannot read the content: {error}") from error
+        return Observation.create(self.name, data)
+
+    def is_live(self, handle: SavepointHandle) -> bool:
+        """Tell whether ``handle`` can be rolled back to."""
+        return not self._closed and handle in self._handles and not handle.forgotten
+
+    def forget(self, handle: SavepointHandle) -> None:
+        """Release the savepoint, once no later one needs it."""
+        if not self.is_live(handle):
+            return
+        handle.forgotten = True
+        while self._handles and self._handles[-1].forgotten and not self._connection.closed:
+            self._connection.release()
+            self._handles.pop()
+
+    def close(self) -> None:
+        """Forget all checkpoints; what was done since the connection was opened stays on it."""
+        if not self._closed:
+            self._closed = True
+            self._witness.close()
+
+    def _ask(self, query: str) -> list[tuple[Any, ...]]:
+        return self._connection.ask(query)
+
+    def _check(self) -> None:
+        if self._closed:
+            raise SystemUnavailable(f"{self.name}: the adapter was closed; create a new one.")
+        self._connection.check_usable()
+        if self._connection.has_failed:
+            return  # what is left to do is to roll back
+        if tables := self._witness.changed_tables():
+            raise RollbackError(
+                f"{self.name}: something other than the shared connection has committed changes "
+                f"of {', '.join(tables)}, which no savepoint can take back. Where the application "
+                "does that, it does not use the shared connection (everywhere): give it the one "
+                "that the adapter has, see SharedPool, share_engine and share_with_django; or use "
+                "mode 'journal', which rolls back what any connection has committed."
+            )
