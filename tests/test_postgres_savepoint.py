@@ -13,7 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from postgres_databases import dump, shop
 
 from venomqa_hyp import Action, World, invariant, venom_machine
-from venomqa_hyp.adapters.postgres.contents import Plan
+from venomqa_hyp.adapters.postgres.observing import Choice
 from venomqa_hyp.adapters.postgres.savepoint import SavepointMode
 from venomqa_hyp.adapters.postgres.shared_connection import SharedConnection
 from venomqa_hyp.errors import InvariantViolated, RollbackError
@@ -364,8 +364,8 @@ def test_observed_values_do_not_depend_on_the_session(
 
 def test_only_observed_tables_and_columns_count(connection: SharedConnection) -> None:
     """All tables roll back all the same."""
-    plan = Plan(tables=frozenset({"customers"}), ignored={"customers": frozenset({"name"})})
-    mode = SavepointMode(connection, plan=plan)
+    choice = Choice(["customers"], ["customers.name"])
+    mode = SavepointMode(connection, choice=choice)
     connection.execute("UPDATE customers SET name = 'eve'; INSERT INTO log VALUES ('x')")
     connection.commit()
     shown = {"customers": {"columns": ("id",), "key": ("id",), "rows": [(1,)]}}

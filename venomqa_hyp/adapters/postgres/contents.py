@@ -1,18 +1,35 @@
 """Read the whole content of a database: every row, every sequence, and the named queries."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import attrs
 
 from venomqa_hyp.adapters.postgres.catalog import JOURNAL, dotted, literal, quoted
+from venomqa_hyp.adapters.postgres.driver import Failed
+from venomqa_hyp.adapters.postgres.observing import Choice
+from venomqa_hyp.adapters.postgres.queries import Queries
 from venomqa_hyp.adapters.postgres.rows import Load, load_of
-from venomqa_hyp.errors import DefinitionError
+from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
-#: Runs a query and returns its rows.
-Ask = Callable[[str], Sequence[tuple[Any, ...]]]
 #: Name -> (last value, whether it was given out).
 Counters = Mapping[str, tuple[int, bool]]
+
+
+class Session(Protocol):
+    """A connection, ours or a shared one; both methods raise ``Failed``."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> list[Any]:
+        """Return the rows of a statement."""
+        ...
+
+    def read(
+        self, statements: Sequence[str], load: Callable[[int], Load]
+    ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+        """Return columns and rows of queries."""
+        ...
+
 
 _OF_APPLICATION = f"""
 n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '{JOURNAL}')
@@ -44,26 +61,6 @@ WHERE c.relkind = 'S' AND {_OF_APPLICATION} ORDER BY 1, 2
 
 
 @attrs.frozen
-class Plan:
-    """What is observed.
-
-    :ivar tables: names of the tables whose rows count; None means all.
-    :ivar ignored: table -> columns that are left out.
-    :ivar schemas: names of the schemas that count; None means all of the application's.
-    :ivar queries: (name, SQL) of the named queries.
-    """
-
-    tables: frozenset[str] | None = None
-    ignored: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
-    schemas: frozenset[str] | None = None
-    queries: tuple[tuple[str, str], ...] = ()
-
-    def counts(self, schema: str) -> bool:
-        """Tell whether the tables and sequences of a schema are observed."""
-        return self.schemas is None or schema in self.schemas
-
-
-@attrs.frozen
 class _Table:
     name: str
     source: str
@@ -71,82 +68,117 @@ class _Table:
     loads: tuple[Load, ...]
     key: tuple[str, ...]
 
-    def read(self, ask: Ask) -> Mapping[str, Any]:
+    def read(self, session: Session) -> Mapping[str, Any]:
         values = ", ".join(f"t.{quoted(column)}::text" for column in self.columns) or "NULL"
         order = ", ".join(f"t.{quoted(key)}" for key in self.key) or 't::text COLLATE "C"'
-        found = ask(f"SELECT {values} FROM {self.source} AS t ORDER BY {order}")
+        found = session.execute(f"SELECT {values} FROM {self.source} AS t ORDER BY {order}")
         rows = [_loaded(row, self.loads) for row in found]
         return {"columns": self.columns, "key": self.key, "rows": rows}
 
 
-def read(ask: Ask, plan: Plan) -> dict[str, Any]:
-    """Return tables and sequences, as they stand in the ``data`` of an observation."""
-    return {
-        "tables": {table.name: table.read(ask) for table in _tables(ask, plan)},
-        "sequences": read_sequences(ask, plan),
-    }
+class Contents:
+    """Reads a database whole, in the schema it has at that moment.
+
+    :param schemas: names of the schemas that count; None means all of the application's.
+    :raises DefinitionError: a table, column or schema that is named does not exist.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        system: str,
+        choice: Choice | None = None,
+        schemas: Iterable[str] | None = None,
+    ) -> None:
+        if isinstance(schemas, str):
+            raise DefinitionError(f"schemas={schemas!r} must be a list: [{schemas!r}].")
+        self._session = session
+        self._system = system
+        self._choice = choice or Choice()
+        self._schemas = None if schemas is None else frozenset(schemas)
+        self._check()
+        self.queries = Queries(session, system)
+
+    def observe(self) -> Observation:
+        """Read everything.
+
+        :raises SystemUnavailable: something cannot be read.
+        """
+        try:
+            data = {
+                "tables": {table.name: table.read(self._session) for table in self._tables()},
+                "sequences": read_sequences(self._session, self._schemas),
+                "queries": self.queries.answers(),
+            }
+        except Failed as error:
+            raise SystemUnavailable(
+                f"{self._system}: cannot read the content: {error} A role that may not read all of "
+                "it needs GRANT pg_read_all_data; or name what it may read with observe_tables."
+            ) from error
+        return Observation.create(self._system, data)
+
+    def _tables(self) -> Iterator[_Table]:
+        wanted = self._choice.tables
+        for schema, relation, partitioned, columns, types, key in self._session.execute(_TABLES):
+            name = dotted(schema, relation)
+            if self._schemas is not None and schema not in self._schemas:
+                continue
+            if wanted is not None and name not in wanted:
+                continue
+            kept = [
+                (column, kind)
+                for column, kind in zip(columns, types, strict=True)
+                if self._choice.ignored.isdisjoint((column, f"{name}.{column}"))
+            ]
+            yield _Table(
+                name,
+                f"{'' if partitioned else 'ONLY '}{quoted(schema)}.{quoted(relation)}",
+                tuple(column for column, _ in kept),
+                tuple(load_of(kind) for _, kind in kept),
+                tuple(key) if {*key} <= {column for column, _ in kept} else (),
+            )
+
+    def _check(self) -> None:
+        found = self._session.execute(_TABLES)
+        names = {dotted(schema, relation): columns for schema, relation, _, columns, *_ in found}
+        columns = {
+            column for name in names for own in names[name] for column in (own, f"{name}.{own}")
+        }
+        _refuse_unknown("schemas", self._schemas, {row[0] for row in found} | {"public"})
+        _refuse_unknown("observe_tables", self._choice.tables, names.keys())
+        _refuse_unknown("ignore_columns", self._choice.ignored, columns)
 
 
-def read_sequences(ask: Ask, plan: Plan) -> Counters:
+def read_sequences(session: Session, schemas: frozenset[str] | None = None) -> Counters:
     """Return where every sequence stands."""
-    found = {
-        dotted(schema, name): f"{quoted(schema)}.{quoted(name)}"
-        for schema, name in ask(_SEQUENCES)
-        if plan.counts(schema)
-    }
     queries = [
-        f"SELECT {literal(name)}, last_value, is_called FROM {source}"
-        for name, source in found.items()
+        f"SELECT {literal(dotted(schema, name))}, last_value, is_called"
+        f" FROM {quoted(schema)}.{quoted(name)}"
+        for schema, name in session.execute(_SEQUENCES)
+        if schemas is None or schema in schemas
     ]
-    values = ask(" UNION ALL ".join(queries)) if queries else ()
+    values = session.execute(" UNION ALL ".join(queries)) if queries else ()
     return {str(name): (int(last), bool(given)) for name, last, given in values}
 
 
-def set_sequences(ask: Ask, wanted: Counters) -> None:
+def set_sequences(session: Session, wanted: Counters) -> None:
     """Set back the sequences that stand elsewhere; all of the wanted ones must exist."""
-    present = read_sequences(ask, Plan())
-    sources = {dotted(*row): f"{quoted(row[0])}.{quoted(row[1])}" for row in ask(_SEQUENCES)}
+    present = read_sequences(session)
     calls = [
-        f"setval({literal(sources[name])}, {last}, {given})"
-        for name, (last, given) in wanted.items()
-        if present[name] != (last, given)
+        f"setval({literal(f'{quoted(schema)}.{quoted(name)}')}, {last}, {given})"
+        for schema, name in session.execute(_SEQUENCES)
+        for last, given in [wanted[dotted(schema, name)]]
+        if present[dotted(schema, name)] != (last, given)
     ]
     if calls:
-        ask(f"SELECT {', '.join(calls)}")
+        session.execute(f"SELECT {', '.join(calls)}")
 
 
-def checked(ask: Ask, plan: Plan) -> Plan:
-    """Return the plan.
-
-    :raises DefinitionError: it names a table or column that does not exist.
-    """
-    tables = {table.name: table for table in _tables(ask, Plan(schemas=plan.schemas))}
-    if unknown := sorted({*(plan.tables or ()), *plan.ignored}.difference(tables)):
+def _refuse_unknown(argument: str, wanted: frozenset[str] | None, known: Iterable[str]) -> None:
+    if unknown := sorted((wanted or frozenset()).difference(known)):
         raise DefinitionError(
-            f"the database has no table {unknown[0]!r}. Its tables: {sorted(tables)}."
-        )
-    for name, columns in plan.ignored.items():
-        if missing := sorted(columns.difference(tables[name].columns)):
-            raise DefinitionError(
-                f"table {name!r} has no column {missing[0]!r}. Its columns: "
-                f"{list(tables[name].columns)}."
-            )
-    return plan
-
-
-def _tables(ask: Ask, plan: Plan) -> Iterator[_Table]:
-    for schema, relation, partitioned, columns, types, key in ask(_TABLES):
-        name = dotted(schema, relation)
-        if not plan.counts(schema) or (plan.tables is not None and name not in plan.tables):
-            continue
-        left_out = plan.ignored.get(name, frozenset())
-        kept = [pair for pair in zip(columns, types, strict=True) if pair[0] not in left_out]
-        yield _Table(
-            name,
-            f"{'' if partitioned else 'ONLY '}{quoted(schema)}.{quoted(relation)}",
-            tuple(column for column, _ in kept),
-            tuple(load_of(kind) for _, kind in kept),
-            tuple(key) if left_out.isdisjoint(key) else (),
+            f"{argument} names {unknown}, which the database does not have. There are: "
+            f"{sorted(known)}. A partition is observed as part of its table."
         )
 
 

@@ -12,20 +12,17 @@ Two things would end the transaction itself: COMMIT and ROLLBACK sent as SQL. A 
 deferred to the end of the transaction makes COMMIT fail, and the connection is closed after either.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, LiteralString, NoReturn, Self, cast
 
-from venomqa_hyp.adapters.postgres.driver import load_psycopg
+from venomqa_hyp.adapters.postgres.driver import Failed, answer, load_psycopg
 from venomqa_hyp.errors import RollbackError
 
 if TYPE_CHECKING:
     import psycopg
 else:
     psycopg = load_psycopg()
-
-#: What a statement on a shared connection may raise.
-PsycopgError = psycopg.Error
 
 _APPLICATION = "venomqa_application"
 _INTRANS = psycopg.pq.TransactionStatus.INTRANS
@@ -217,15 +214,24 @@ class SharedConnection(psycopg.Connection[Any]):
         self._shared = False
         super().close()
 
-    def ask(self, query: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
-        """Run a query of the test, which the application does not notice."""
-        self._aside = True
-        try:
-            with psycopg.Cursor(self, row_factory=psycopg.rows.tuple_row) as cursor:
-                cursor.execute(query, parameters)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            self._aside = False
+    def ask(self, query: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of a query of the test, which the application does not notice.
+
+        :raises Failed: PostgreSQL refuses it.
+        """
+        with self._asking(query, parameters) as cursor:
+            return cursor.fetchall() if cursor.description else []
+
+    def ask_values(
+        self, query: str, load: Callable[[int], Callable[[str], Any]]
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Return columns and rows of a query of the test.
+
+        :param load: number of a type -> what makes a value of its text.
+        :raises Failed: PostgreSQL refuses it.
+        """
+        with self._asking(query) as cursor:
+            return answer(cursor, load)
 
     def set_savepoint(self) -> str:
         """Set a savepoint below that of the application, and return its name."""
@@ -310,6 +316,19 @@ class SharedConnection(psycopg.Connection[Any]):
         self._checked_out -= 1
 
     # How it is done
+
+    @contextmanager
+    def _asking(
+        self, query: str, parameters: Sequence[Any] | None = None
+    ) -> Iterator["psycopg.Cursor[Any]"]:
+        self._aside = True
+        try:
+            with psycopg.Cursor(self, row_factory=psycopg.rows.tuple_row) as cursor:
+                yield cursor.execute(cast("LiteralString", query), parameters)
+        except psycopg.Error as error:
+            raise Failed(str(error), error.sqlstate) from error
+        finally:
+            self._aside = False
 
     def _send(self, commands: str) -> None:
         """Send commands that no hook sees."""

@@ -66,5 +66,3 @@ class SharedPool:
 
     def __repr__(self) -> str:
         return f"SharedPool({self._connection!r})"
-
-

@@ -12,7 +12,7 @@ this database are still the same; the id may belong to another database or to th
 from collections.abc import Sequence
 
 from venomqa_hyp.adapters.postgres.catalog import dotted, literal, quoted
-from venomqa_hyp.adapters.postgres.contents import Ask
+from venomqa_hyp.adapters.postgres.contents import Session
 from venomqa_hyp.adapters.postgres.driver import Connection
 
 _IDS = """
@@ -42,13 +42,13 @@ FROM ONLY {source} AS t
 class Witness:
     """Looks at a database from outside of a shared connection.
 
-    :param ask: runs a query on the shared connection.
+    :param shared: the shared connection.
     :param outside: a connection of our own to the same database.
     :param pid: of the shared connection.
     """
 
-    def __init__(self, ask: Ask, outside: Connection, pid: int) -> None:
-        self._ask = ask
+    def __init__(self, shared: Session, outside: Connection, pid: int) -> None:
+        self._shared = shared
         self._outside = outside
         self._pid = pid
         self._first, self._pending = self._ids()
@@ -62,21 +62,19 @@ class Witness:
         pairs = {name: (before.get(name, ""), now.get(name, "")) for name in {*now, *before}}
         return sorted(n for n, (was, is_) in pairs.items() if was != is_ and None not in (was, is_))
 
-    def close(self) -> None:
-        """Close the connection from outside."""
-        self._outside.close()
-
     def _others_committed(self) -> bool:
         end, in_progress = self._ids()
         pending = ", ".join(map(str, self._pending))
-        ((found,),) = self._ask(_COMMITTED.format(first=self._first, end=end, pending=pending))
+        ((found,),) = self._shared.execute(
+            _COMMITTED.format(first=self._first, end=end, pending=pending)
+        )
         # What is in progress now may be committed later.
         self._first, self._pending = end, in_progress
         return bool(found)
 
     def _ids(self) -> tuple[int, Sequence[int]]:
         """Return the next id, and the ids of others that are in progress."""
-        ((end, in_progress),) = self._ask(_IDS)
+        ((end, in_progress),) = self._shared.execute(_IDS)
         return int(end), in_progress
 
     def _look(self) -> dict[str, str | None]:
