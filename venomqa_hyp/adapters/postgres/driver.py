@@ -20,6 +20,7 @@ EXACT = {
     "lc_monetary": "C",
 }
 _SETTINGS = EXACT | {
+    "standard_conforming_strings": "on",
     "xmloption": "content",
     "row_security": "off",
     "jit": "off",
@@ -69,7 +70,7 @@ class Connection:
                 f"PostgreSQL cannot be reached: {_text(error)} Start the server, or correct the "
                 "DSN: postgresql://user:password@127.0.0.1:5432/database"
             ) from error
-        self._connection: "psycopg.Connection[Any]" = connected
+        self._connection: psycopg.Connection[Any] = connected
         self._error = driver.Error
         info = connected.info
         self.where = f"database {info.dbname!r} on {info.host or 'a local socket'}:{info.port}"

@@ -135,9 +135,7 @@ def _report(function: str, relation: Relation, root: Relation) -> str:
     every = entries(-1, "every", f" FROM ONLY {relation.sql} AS every")
     settings = {**EXACT, "row_security": "off"}
     pinned = " ".join(f"SET {name} = {literal(value)}" for name, value in settings.items())
-    return f"""
-        CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-        SET search_path = pg_catalog, pg_temp {pinned} AS $report$
+    body = f"""
         BEGIN
             IF TG_OP = 'INSERT' THEN {into} {written};
             ELSIF TG_OP = 'DELETE' THEN {into} {gone};
@@ -145,7 +143,11 @@ def _report(function: str, relation: Relation, root: Relation) -> str:
             ELSE {into} {every};
             END IF;
             RETURN NULL;
-        END $report$"""
+        END"""
+    return (
+        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+        f"SET search_path = pg_catalog, pg_temp {pinned} AS {literal(body)}"
+    )
 
 
 def _lock(root: Relation) -> str:
@@ -218,12 +220,12 @@ def _sequences(catalog: Catalog) -> str:
         f"FROM {quoted(sequence.schema)}.{quoted(sequence.table)}"
         for sequence in catalog.sequences
     ]
-    return f"""
-        CREATE FUNCTION {JOURNAL}.sequences()
-        RETURNS TABLE (number bigint, last_value bigint, is_called boolean) LANGUAGE sql
-        SET search_path = pg_catalog, pg_temp AS $sequences$
-        {" UNION ALL ".join(values or ["SELECT 0::bigint, 0::bigint, false WHERE false"])}
-        $sequences$"""
+    body = " UNION ALL ".join(values or ["SELECT 0::bigint, 0::bigint, false WHERE false"])
+    return (
+        f"CREATE FUNCTION {JOURNAL}.sequences() "
+        "RETURNS TABLE (number bigint, last_value bigint, is_called boolean) "
+        f"LANGUAGE sql SET search_path = pg_catalog, pg_temp AS {literal(body)}"
+    )
 
 
 # A sequence is number, +1 or 0 for `is_called`, and its value; the fingerprint has number 0. No
