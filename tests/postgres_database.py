@@ -52,7 +52,8 @@ class Database:
         return self.rows(
             "SELECT 'relation', oid::regclass::text FROM pg_class "
             "WHERE relnamespace <> 'pg_toast'::regnamespace UNION ALL "
-            "SELECT 'trigger', concat(tgname, tgrelid::regclass, tgenabled) FROM pg_trigger UNION ALL "
+            "SELECT 'trigger', concat(tgname, tgrelid::regclass, tgenabled) FROM pg_trigger "
+            "UNION ALL "
             "SELECT 'function', oid::regprocedure::text FROM pg_proc UNION ALL "
             "SELECT 'type', oid::regtype::text FROM pg_type "
             "WHERE typnamespace <> 'pg_toast'::regnamespace UNION ALL "
