@@ -1,12 +1,12 @@
 """Read the whole content of a database: every row, every sequence, and the named queries."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 
 from venomqa_hyp.adapters.postgres.catalog import JOURNAL, dotted, literal, quoted
-from venomqa_hyp.adapters.postgres.driver import Failed
+from venomqa_hyp.adapters.postgres.driver import Failed, Session
 from venomqa_hyp.adapters.postgres.observing import Choice
 from venomqa_hyp.adapters.postgres.queries import Queries
 from venomqa_hyp.adapters.postgres.rows import Load, load_of
@@ -15,20 +15,6 @@ from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
 #: Name -> (last value, whether it was given out).
 Counters = Mapping[str, tuple[int, bool]]
-
-
-class Session(Protocol):
-    """A connection, ours or a shared one; both methods raise ``Failed``."""
-
-    def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> list[Any]:
-        """Return the rows of a statement."""
-        ...
-
-    def read(
-        self, statements: Sequence[str], load: Callable[[int], Load]
-    ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
-        """Return columns and rows of queries."""
-        ...
 
 
 _OF_APPLICATION = f"""

@@ -235,3 +235,18 @@ _PROPERTIES = """
     WHERE comment IS NOT NULL
     ORDER BY 1
 """
+
+
+def remove_copies(source: Any, *, lock_timeout: float = 5.0) -> list[str]:
+    """Drop the copies that killed runs left on the server of a database; return their names.
+
+    :raises SystemUnavailable: the server cannot be reached, or a copy cannot be dropped.
+    """
+    with Server(source, lock_timeout) as server:
+        names = server.left_over()
+        for name in names:
+            try:
+                server.drop(name)
+            except Failed as error:
+                raise SystemUnavailable(f"database {name!r} cannot be dropped: {error}") from error
+        return names

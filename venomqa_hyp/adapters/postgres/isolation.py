@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 
 from venomqa_hyp.adapters.postgres.databases import Server, conninfo_of
-from venomqa_hyp.adapters.postgres.driver import Connection, Failed
+from venomqa_hyp.adapters.postgres.driver import Failed
+from venomqa_hyp.adapters.postgres.safety import check_source
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
 _WORKER = re.compile(r"[A-Za-z0-9_]{1,32}")
@@ -26,15 +27,22 @@ class ClonedDatabase:
 
 
 @contextmanager
-def clone(source: Any, worker_id: str, *, lock_timeout: float = 5.0) -> Iterator[ClonedDatabase]:
+def clone(
+    source: Any,
+    worker_id: str,
+    *,
+    allow_destructive: str | None = None,
+    lock_timeout: float = 5.0,
+) -> Iterator[ClonedDatabase]:
     """Copy a database for a worker, and drop the copy at the end of the block.
 
     What an earlier run left behind when it was killed is dropped first.
 
     :param source: the database to copy, which nobody may be connected to meanwhile.
     :param worker_id: as of pytest-xdist: ``gw0``, ``master``.
+    :param allow_destructive: its name, where it is not plainly one for tests.
     :param lock_timeout: seconds to wait until nobody is.
-    :raises DefinitionError: the id is no plain word.
+    :raises DefinitionError: the id is no plain word, or the database is refused.
     :raises SystemUnavailable: the database is in use, or cannot be copied.
     """
     if not _WORKER.fullmatch(worker_id):
@@ -42,11 +50,7 @@ def clone(source: Any, worker_id: str, *, lock_timeout: float = 5.0) -> Iterator
             f"worker_id={worker_id!r} becomes a part of the name of a database, and can have up to "
             "32 letters, digits and underscores. Write 'gw0'."
         )
-    connection = Connection(source, lock_timeout)
-    try:
-        ((database,),) = connection.execute("SELECT current_database()")
-    finally:
-        connection.close()
+    database = check_source(source, "clone", allow_destructive, lock_timeout).database
     with Server(source, lock_timeout) as server:
         for left in server.left_over():
             server.drop(left)

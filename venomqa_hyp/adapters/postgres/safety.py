@@ -8,14 +8,13 @@ A forwarded port makes a production database look local, so the address alone is
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import attrs
 
+from venomqa_hyp.adapters.postgres.catalog import quoted
+from venomqa_hyp.adapters.postgres.driver import Connection
 from venomqa_hyp.errors import DefinitionError
-
-if TYPE_CHECKING:
-    import psycopg
 
 TEST_WORDS = frozenset({"test", "tests", "testing", "venomqa"})
 PRODUCTION_WORDS = frozenset({"prod", "prd", "production", "live"})
@@ -42,16 +41,13 @@ class Target:
     comment: str
 
     @classmethod
-    def of(cls, connection: "psycopg.Connection[Any]") -> "Target":
+    def of(cls, connection: Connection) -> Self:
         """Read it from an open connection."""
-        info = connection.info
-        row = connection.execute(
-            "SELECT current_database() AS name,"
-            " coalesce(shobj_description(oid, 'pg_database'), '') AS comment"
+        ((database, comment),) = connection.execute(
+            "SELECT datname, coalesce(shobj_description(oid, 'pg_database'), '')"
             " FROM pg_database WHERE datname = current_database()"
-        ).fetchone()
-        assert row is not None
-        return cls(info.hostaddr or info.host, str(row[0]), str(row[1]))
+        )
+        return cls(connection.host, database, comment)
 
     @property
     def is_local(self) -> bool:
@@ -98,10 +94,23 @@ def check_destructive(target: Target, mode: str, allow_destructive: str | None) 
         f"PostgreSQL database {name!r} on {target.host} is refused: {'; '.join(problems)}. "
         f"Mode {mode!r} would {TOUCHES[mode]}. Use a database of this machine whose name has the "
         f"word test or venomqa (such as {name}_test), or mark a local one:\n\n"
-        f"    COMMENT ON DATABASE {_quoted(name)} IS 'venomqa: rows may be overwritten'\n\n"
+        f"    COMMENT ON DATABASE {quoted(name)} IS 'venomqa: rows may be overwritten'\n\n"
         f"or, if it is meant to be overwritten, say so by its name: allow_destructive={name!r}"
     )
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def check_source(
+    source: Any, mode: str, allow_destructive: str | None, lock_timeout: float
+) -> Target:
+    """Connect once, refuse what is not plainly a database for tests, and say what it is.
+
+    :raises DefinitionError: it is refused.
+    :raises SystemUnavailable: it cannot be reached.
+    """
+    connection = Connection(source, lock_timeout)
+    try:
+        found = Target.of(connection)
+    finally:
+        connection.close()
+    check_destructive(found, mode, allow_destructive)
+    return found

@@ -14,7 +14,7 @@ from venomqa_hyp.adapters.postgres.driver import EXACT, Connection, Failed
 from venomqa_hyp.adapters.postgres.locks import holders
 from venomqa_hyp.adapters.postgres.observing import Choice
 from venomqa_hyp.adapters.postgres.rows import Load
-from venomqa_hyp.adapters.postgres.shared_connection import SharedConnection
+from venomqa_hyp.adapters.postgres.sharing.connection import SharedConnection
 from venomqa_hyp.adapters.postgres.witness import Witness
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import RollbackError, SystemUnavailable

@@ -12,8 +12,7 @@ this database are still the same; the id may belong to another database or to th
 from collections.abc import Sequence
 
 from venomqa_hyp.adapters.postgres.catalog import dotted, literal, quoted
-from venomqa_hyp.adapters.postgres.contents import Session
-from venomqa_hyp.adapters.postgres.driver import Connection
+from venomqa_hyp.adapters.postgres.driver import Connection, Session
 
 _IDS = """
 SELECT pg_snapshot_xmax(now)::text::int8,

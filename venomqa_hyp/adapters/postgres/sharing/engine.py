@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from venomqa_hyp.adapters.postgres.shared_connection import SharedConnection
+from venomqa_hyp.adapters.postgres.sharing.connection import SharedConnection
 from venomqa_hyp.errors import DefinitionError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from venomqa_hyp.adapters.postgres.shared_connection import SharedConnection
+from venomqa_hyp.adapters.postgres.sharing.connection import SharedConnection
 from venomqa_hyp.errors import DefinitionError
 
 
@@ -42,7 +42,7 @@ def share_with_django(alias: str = "default") -> Iterator[SharedConnection]:
 
 def _wrapper(alias: str) -> Any:
     try:
-        from django.db import connections
+        from django.db import connections  # type: ignore[import-untyped, unused-ignore]
     except ImportError as error:
         raise DefinitionError(
             "share_with_django needs Django, which is not installed: pip install 'Django>=4.2'"

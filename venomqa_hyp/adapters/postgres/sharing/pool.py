@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from venomqa_hyp.adapters.postgres.shared_connection import SharedConnection
+from venomqa_hyp.adapters.postgres.sharing.connection import SharedConnection
 
 
 class SharedPool:

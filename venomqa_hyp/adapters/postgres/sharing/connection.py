@@ -14,7 +14,7 @@ deferred to the end of the transaction makes COMMIT fail, and the connection is 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, LiteralString, NoReturn, Self, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from venomqa_hyp.adapters.postgres.driver import Failed, answer, load_psycopg
 from venomqa_hyp.errors import RollbackError
@@ -324,7 +324,7 @@ class SharedConnection(psycopg.Connection[Any]):
         self._aside = True
         try:
             with psycopg.Cursor(self, row_factory=psycopg.rows.tuple_row) as cursor:
-                yield cursor.execute(cast("LiteralString", query), parameters)
+                yield cursor.execute(query, parameters)
         except psycopg.Error as error:
             raise Failed(str(error), error.sqlstate) from error
         finally:
