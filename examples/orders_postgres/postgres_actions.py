@@ -25,7 +25,7 @@ from venomqa_hyp import World
 from venomqa_hyp.adapters import HttpClient, PostgresAdapter
 from venomqa_hyp.testing.process import ServerProcess, serve
 
-__all__ = ["ACTIONS", "INVARIANTS", "open_world", "orders_database", "serve_orders"]
+__all__ = ["ACTIONS", "INVARIANTS", "MONEY", "open_world", "orders_database", "serve_orders"]
 
 
 def open_world(url: str, database: str) -> World:
