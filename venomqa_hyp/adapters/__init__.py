@@ -7,6 +7,7 @@ from venomqa_hyp.adapters.mail import Mail, MockMail
 from venomqa_hyp.adapters.memory import MemoryAdapter
 from venomqa_hyp.adapters.queue import MockQueue, QueueMessage
 from venomqa_hyp.adapters.redis import RedisAdapter
+from venomqa_hyp.adapters.postgres import PostgresAdapter
 from venomqa_hyp.adapters.sqlite import SQLiteAdapter
 from venomqa_hyp.adapters.storage import MockStorage
 from venomqa_hyp.adapters.wiremock import RecordedRequest, StubServer, WireMockAdapter
@@ -20,6 +21,7 @@ __all__ = [
     "MockMail",
     "MockQueue",
     "MockStorage",
+    "PostgresAdapter",
     "QueueMessage",
     "RecordedRequest",
     "RedisAdapter",
