@@ -2,18 +2,13 @@
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from decimal import Decimal
 from typing import Any
 
 import postgres_database
-import psycopg
 import pytest
 from postgres_database import Database
 
-from venomqa_hyp.adapters.postgres import PostgresAdapter, remove_journal
-from venomqa_hyp.core import changes
-from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable, WorldError
+from venomqa_hyp.adapters.postgres import PostgresAdapter
 from venomqa_hyp.testing import check_rollbackable
 
 

@@ -126,9 +126,7 @@ def main() -> None:
     parser.add_argument("--prefix", default="shop:", help="how its keys in Redis begin")
     parser.add_argument("--fixed", action="store_true")
     given = parser.parse_args()
-    app = make_app(
-        given.database, given.redis, given.mail, prefix=given.prefix, fixed=given.fixed
-    )
+    app = make_app(given.database, given.redis, given.mail, prefix=given.prefix, fixed=given.fixed)
     waitress.serve(app, host="127.0.0.1", port=given.port, threads=5)
 
 
