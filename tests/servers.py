@@ -60,7 +60,7 @@ def postgres_database(server: str) -> Iterator[str]:
 def redis_server() -> Iterator[str]:
     url = os.environ.get("VENOMQA_TEST_REDIS")
     if not url:
-        with _embedded_redis() as url:
+        with embedded_redis() as url:
             yield url
         return
     if not _redis_answers(url):
@@ -155,15 +155,15 @@ def _embedded_postgres() -> Iterator[str]:
 
 
 @contextmanager
-def _embedded_redis() -> Iterator[str]:
-    binary = _redis_binary()
+def embedded_redis(*options: str, binary: str | None = None) -> Iterator[str]:
+    binary = binary or _redis_binary()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"redis://127.0.0.1:{port}/0"
     with tempfile.TemporaryDirectory(prefix="venomqa-redis-") as folder:
+        place = ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
         process = subprocess.Popen(
-            [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""],
-            stdout=subprocess.DEVNULL,
+            [binary, *place, "--save", "", *options], stdout=subprocess.DEVNULL
         )
         try:
             deadline = time.monotonic() + START_TIMEOUT

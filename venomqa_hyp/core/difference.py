@@ -3,10 +3,13 @@
 Works on observations whose ``data`` has the shape of the SQL adapters::
 
     {"tables": {"orders": {"columns": ("id", "total"), "key": ("id",), "rows": [(1, 250)]}}}
+
+A table may show only how it differs from a base that both observations have: ``rows`` are then
+those that the base does not have, and ``removed`` those that only the base has.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -67,41 +70,53 @@ def changes(before: Observation, after: Observation) -> tuple[TableChanges, ...]
     return tuple(table for table in compared if table)
 
 
-_Row = Mapping[str, Any]
+_Table = Mapping[str, Any]
 
 
 @attrs.frozen
 class _Keyed:
     key: tuple[Any, ...]
-    row: _Row
+    row: Mapping[str, Any]
 
 
-def _compare(name: str, before: _Row | None, after: _Row | None) -> TableChanges:
-    old, new = _by_key(before), _by_key(after)
-    pairs = [RowChange(was.key, was.row, new[same].row) for same, was in old.items() if same in new]
+def _compare(name: str, before: _Table | None, after: _Table | None) -> TableChanges:
+    net: Counter[str] = Counter()
+    rows: dict[str, _Keyed] = {}
+    for sign, table in ((-1, before), (1, after)):
+        for part, change in (("rows", sign), ("removed", -sign)):
+            for keyed in _keyed(table, part):
+                text = canonical_text(keyed.row)
+                net[text] += change
+                rows[text] = keyed
+    old = _by_key(rows[text] for text in net for _ in range(-net[text]))
+    new = _by_key(rows[text] for text in net for _ in range(net[text]))
     return TableChanges(
         name,
         added=tuple(RowChange(is_.key, None, is_.row) for k, is_ in new.items() if k not in old),
         removed=tuple(RowChange(was.key, was.row, None) for k, was in old.items() if k not in new),
-        changed=tuple(pair for pair in pairs if pair.columns),
+        changed=tuple(
+            RowChange(was.key, was.row, new[k].row) for k, was in old.items() if k in new
+        ),
     )
 
 
-def _by_key(table: _Row | None) -> dict[tuple[str, int], _Keyed]:
+def _keyed(table: _Table | None, part: str) -> Iterator[_Keyed]:
+    if table is None:
+        return
+    for values in table.get(part, ()):
+        row = dict(zip(table["columns"], values, strict=True))
+        yield _Keyed(tuple(row[column] for column in table.get("key") or row), row)
+
+
+def _by_key(rows: Iterable[_Keyed]) -> dict[tuple[str, int], _Keyed]:
     """Return the rows under the text of their key and a count.
 
     The count tells rows of equal key apart: a table may have no key, and SQLite allows NULL in one.
     """
-    if table is None:
-        return {}
-    columns = table["columns"]
-    key_columns = table.get("key") or columns
     seen: Counter[str] = Counter()
     keyed = {}
-    for values in table["rows"]:
-        row = dict(zip(columns, values, strict=True))
-        key = tuple(row[column] for column in key_columns)
-        text = canonical_text(key)
-        keyed[text, seen[text]] = _Keyed(key, row)
+    for row in rows:
+        text = canonical_text(row.key)
+        keyed[text, seen[text]] = row
         seen[text] += 1
     return keyed

@@ -2,12 +2,14 @@
 
 A *place* is where such a value stands: the keys that lead to it, with ``*`` for the elements of a
 list and for keys that are no names, and the name of a column at the end where rows are held as
-``{"columns": ..., "rows": ...}``.
+``{"columns": ..., "rows": ...}``. Such a table may be a difference from a base: ``"removed"`` then
+holds the rows that only the base has.
 """
 
 import datetime
 import re
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -58,28 +60,28 @@ def _differing(first: Any, second: Any, at: Place) -> Iterator[Place]:
 
 
 def _differing_columns(first: Any, second: Any, at: Place) -> Iterator[Place]:
-    if list(first["columns"]) != list(second["columns"]) or not first["rows"]:
+    if list(first["columns"]) != list(second["columns"]):
         return
-    if len(first["rows"]) != len(second["rows"]):
+    parts = [(first.get(part, ()), second.get(part, ())) for part in ("rows", "removed")]
+    if any(len(one) != len(other) for one, other in parts):
         return
-    one, other = (list(zip(*table["rows"], strict=True)) for table in (first, second))
-    for column, old, new in zip(first["columns"], one, other, strict=True):
-        gone = {canonical_text(item): item for item in old}
-        come = {canonical_text(item): item for item in new}
-        changed = [gone[text] for text in gone.keys() - come.keys()]
-        changed += [come[text] for text in come.keys() - gone.keys()]
+    for index, column in enumerate(first["columns"]):
+        changed = [value for one, other in parts for value in _one_sided(one, other, index)]
         if changed and all(map(may_vary, changed)):
             yield (*at, column)
+
+
+def _one_sided(one: Sequence[Any], other: Sequence[Any], index: int) -> list[Any]:
+    gone = {canonical_text(row[index]): row[index] for row in one}
+    come = {canonical_text(row[index]): row[index] for row in other}
+    return [(gone | come)[text] for text in gone.keys() ^ come.keys()]
 
 
 def _without(data: Any, places: frozenset[Place], at: Place) -> Any:
     if is_table(data):
         columns = data["columns"]
         kept = [index for index, name in enumerate(columns) if (*at, name) not in places]
-        if len(kept) == len(columns):
-            return data
-        rows = sorted(canonical_text(tuple(row[index] for index in kept)) for row in data["rows"])
-        return {**data, "rows": rows}
+        return data if len(kept) == len(columns) else {**data, **_kept_rows(data, kept)}
     if isinstance(data, Mapping):
         inner = {key: (*at, name_of(key)) for key in data}
         if (*at, ANY) in places:
@@ -92,6 +94,18 @@ def _without(data: Any, places: frozenset[Place], at: Place) -> Any:
             return len(data)
         return [_without(item, places, (*at, ANY)) for item in data]
     return data
+
+
+def _kept_rows(table: Mapping[str, Any], kept: list[int]) -> dict[str, list[str]]:
+    """Return the rows with some columns only; what is then both there and removed is neither."""
+    count: Counter[str] = Counter()
+    for part, sign in (("rows", 1), ("removed", -1)):
+        for row in table.get(part, ()):
+            count[canonical_text(tuple(row[index] for index in kept))] += sign
+    left = {"rows": sorted(count.elements())}
+    if "removed" in table:
+        left["removed"] = sorted((-count).elements())
+    return left
 
 
 def is_table(data: Any) -> bool:

@@ -1,0 +1,286 @@
+"""The journal inside the database: a table, triggers that write to it, functions that read it.
+
+Everything is in one schema and made in one transaction, so it is there whole or not at all; the
+triggers depend on functions in that schema, and go with it. A lock that ends with our connection
+tells the journal of a living run from one that a crash left behind.
+"""
+
+from collections.abc import Iterator
+
+from venomqa_hyp.adapters.postgres.catalog import JOURNAL, Catalog, Relation, literal, quoted
+from venomqa_hyp.adapters.postgres.driver import EXACT, Connection, Failed
+from venomqa_hyp.errors import SystemUnavailable
+
+_COMMENT = "Journal of venomqa-hyp. To remove it when no test runs: venomqa clean DSN"
+#: The advisory lock, in the namespace of this database; the letters of "venomqa".
+_LOCK = int.from_bytes(b"venomqa", "big")
+#: A session in which this is on writes no journal.
+OWN_SESSION = f"{JOURNAL}.own_session"
+
+
+def claim(connection: Connection) -> None:
+    """Take the lock that says a run uses the journal of this database; it ends with the connection.
+
+    :raises SystemUnavailable: another run has it.
+    """
+    try:
+        connection.execute(f"SELECT pg_advisory_lock({_LOCK})")
+    except Failed as error:
+        if not error.is_lock:
+            raise
+        holders = connection.execute(_HOLDERS, [_LOCK >> 32, _LOCK & 0xFFFFFFFF])
+        raise SystemUnavailable(
+            f"{connection.where} is used by another run: process {holders or 'unknown'} holds the "
+            "lock of its journal. Two runs would roll back each other's changes: give each a "
+            "database of its own, with PostgresAdapter.clone(dsn, worker_id), or end the other."
+        ) from error
+
+
+def remove(connection: Connection) -> bool:
+    """Remove the journal, if there is one; return whether there was.
+
+    :raises SystemUnavailable: the schema is not ours, or a table is locked.
+    """
+    found = connection.execute(
+        "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s",
+        [JOURNAL],
+    )
+    if not found:
+        return False
+    if found[0][0] != _COMMENT:
+        raise SystemUnavailable(
+            f"{connection.where} has a schema {JOURNAL!r} that was not made by venomqa-hyp. Rename "
+            "it: the journal needs that name."
+        )
+    connection.execute(f"DROP SCHEMA {JOURNAL} CASCADE")
+    return True
+
+
+def install(connection: Connection, catalog: Catalog) -> None:
+    """Create the journal and the triggers.
+
+    :raises Failed: the role may not, or a table is locked.
+    """
+    with connection.transaction():
+        connection.execute(";\n".join(_statements(catalog)))
+
+
+def _statements(catalog: Catalog) -> Iterator[str]:
+    yield f"CREATE SCHEMA {JOURNAL}"
+    yield f"COMMENT ON SCHEMA {JOURNAL} IS {literal(_COMMENT)}"
+    yield (
+        f"CREATE UNLOGGED TABLE {JOURNAL}.entry "
+        "(number bigint NOT NULL, sign integer NOT NULL, content text NOT NULL)"
+    )
+    yield (
+        f"CREATE TABLE {JOURNAL}.covered "
+        "(number bigint PRIMARY KEY, lock text, remove text, add text)"
+    )
+    for relation in catalog.relations.values():
+        yield from _triggers(relation, catalog.relations[relation.root])
+    for root in catalog.roots:
+        statements = ", ".join(map(literal, (_lock(root), _remove(root), _add(root))))
+        yield f"INSERT INTO {JOURNAL}.covered VALUES ({root.number}, {statements})"
+    yield _fingerprint(catalog)
+    yield _sequences(catalog)
+    yield _TAKE
+    yield _RESTORE
+    yield f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {JOURNAL} FROM PUBLIC"
+
+
+def _triggers(relation: Relation, root: Relation) -> Iterator[str]:
+    """Yield the statements that make a table report its changes as rows of ``root``.
+
+    A trigger per statement sees what statements on the table itself did, in whatever partition. So
+    each partition has triggers, for statements that name it. With inheritance it would
+    see rows of the children without the columns that only they have: there, triggers are per row.
+    """
+    function = f"{JOURNAL}.report_{relation.number}"
+    yield _report(function, relation, root)
+    unless_ours = f"WHEN (current_setting({literal(OWN_SESSION)}, true) IS DISTINCT FROM 'on')"
+    if relation.inherits:
+        events = {"change": ("AFTER INSERT OR UPDATE OR DELETE", "FOR EACH ROW")}
+    else:
+        events = {
+            "insert": ("AFTER INSERT", "REFERENCING NEW TABLE AS written FOR EACH STATEMENT"),
+            "update": (
+                "AFTER UPDATE",
+                "REFERENCING OLD TABLE AS gone NEW TABLE AS written FOR EACH STATEMENT",
+            ),
+            "delete": ("AFTER DELETE", "REFERENCING OLD TABLE AS gone FOR EACH STATEMENT"),
+        }
+    if not relation.partitioned:
+        events["truncate"] = ("BEFORE TRUNCATE", "FOR EACH STATEMENT")
+    for event, (when, how) in events.items():
+        trigger = f"{JOURNAL}_{event}"
+        yield (
+            f"CREATE TRIGGER {trigger} {when} ON {relation.sql} {how} {unless_ours} "
+            f"EXECUTE FUNCTION {function}()"
+        )
+        # Also for an application that loads data with session_replication_role = replica.
+        yield f"ALTER TABLE ONLY {relation.sql} ENABLE ALWAYS TRIGGER {trigger}"
+
+
+def _report(function: str, relation: Relation, root: Relation) -> str:
+    def entries(sign: int, alias: str, source: str = "") -> str:
+        row = relation.row(root.columns, alias)
+        return f"SELECT {root.number}, {sign}, {row}{source}"
+
+    into = f"INSERT INTO {JOURNAL}.entry"
+    if relation.inherits:
+        gone, written = entries(-1, "OLD"), entries(1, "NEW")
+    else:
+        gone = entries(-1, "gone", " FROM gone")
+        written = entries(1, "written", " FROM written")
+    every = entries(-1, "every", f" FROM ONLY {relation.sql} AS every")
+    settings = {**EXACT, "row_security": "off"}
+    pinned = " ".join(f"SET {name} = {literal(value)}" for name, value in settings.items())
+    body = f"""
+        BEGIN
+            IF TG_OP = 'INSERT' THEN {into} {written};
+            ELSIF TG_OP = 'DELETE' THEN {into} {gone};
+            ELSIF TG_OP = 'UPDATE' THEN {into} {gone} UNION ALL {written};
+            ELSE {into} {every};
+            END IF;
+            RETURN NULL;
+        END"""
+    return (
+        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+        f"SET search_path = pg_catalog, pg_temp {pinned} AS {literal(body)}"
+    )
+
+
+def _lock(root: Relation) -> str:
+    # Waits for statements that write, and lets those that read go on.
+    only = "" if root.partitioned else "ONLY "
+    return f"LOCK TABLE {only}{root.sql} IN SHARE ROW EXCLUSIVE MODE"
+
+
+def _remove(root: Relation) -> str:
+    """Return the statement that removes the rows of ``$1``, one for each element.
+
+    A key is only the way to find a row quickly: the whole row must be equal.
+    """
+    only = "" if root.partitioned else "ONLY "
+    row = root.row(root.columns, "r")
+    if root.key:
+        found = " AND ".join(
+            f"r.{quoted(name)} {equals} w.{quoted(name)}"
+            for name, equals in zip(root.key, root.equals, strict=True)
+        )
+        wanted = root.row(root.columns, "w")
+        return (
+            f"DELETE FROM {only}{root.sql} AS r USING unnest($1::{root.sql}[]) AS w "
+            f"WHERE {found} AND {row} = {wanted}"
+        )
+    return f"""
+        DELETE FROM {only}{root.sql} AS r USING (
+            SELECT r.tableoid AS part, r.ctid AS place, w.copies,
+                row_number() OVER (PARTITION BY w.content) AS copy
+            FROM (SELECT content, count(*) AS copies FROM unnest($1) AS content GROUP BY content)
+                AS w
+            JOIN {only}{root.sql} AS r ON {row} = w.content
+        ) AS found
+        WHERE r.ctid = found.place AND r.tableoid = found.part AND found.copy <= found.copies"""
+
+
+def _add(root: Relation) -> str:
+    names = ", ".join(quoted(column.name) for column in root.columns if not column.generated)
+    if not names:
+        return f"INSERT INTO {root.sql} SELECT FROM unnest($1)"
+    return (
+        f"INSERT INTO {root.sql} ({names}) OVERRIDING SYSTEM VALUE "
+        f"SELECT {names} FROM unnest($1::{root.sql}[]) AS w"
+    )
+
+
+def _fingerprint(catalog: Catalog) -> str:
+    """Return the function whose result changes with the schema.
+
+    A change of a column or trigger rewrites its row in the catalog, which has then another xmin.
+    """
+    schemas = f"'{{{','.join(map(str, catalog.schemas))}}}'::oid[]"
+    tables = f"'{{{','.join(map(str, catalog.relations))}}}'::oid[]"
+    return f"""
+        CREATE FUNCTION {JOURNAL}.fingerprint() RETURNS text LANGUAGE sql
+        SET search_path = pg_catalog, pg_temp AS $fingerprint$
+        SELECT concat_ws(' ',
+            (SELECT sum(hashtextextended(concat_ws(' ', oid, relkind, relname), 0))
+                FROM pg_class WHERE relnamespace = ANY ({schemas}) AND relpersistence <> 't'),
+            (SELECT sum(hashint8extended(xmin::text::bigint, attnum)) || ' ' || count(*)
+                FROM pg_attribute WHERE attrelid = ANY ({tables}) AND attnum > 0),
+            (SELECT sum(hashint8extended(xmin::text::bigint, oid::bigint)) || ' ' || count(*)
+                FROM pg_trigger WHERE tgrelid = ANY ({tables})))
+        $fingerprint$"""
+
+
+def _sequences(catalog: Catalog) -> str:
+    values = [
+        f"SELECT {sequence.number}::bigint, last_value, is_called "
+        f"FROM {quoted(sequence.schema)}.{quoted(sequence.table)}"
+        for sequence in catalog.sequences
+    ]
+    body = " UNION ALL ".join(values or ["SELECT 0::bigint, 0::bigint, false WHERE false"])
+    return (
+        f"CREATE FUNCTION {JOURNAL}.sequences() "
+        "RETURNS TABLE (number bigint, last_value bigint, is_called boolean) "
+        f"LANGUAGE sql SET search_path = pg_catalog, pg_temp AS {literal(body)}"
+    )
+
+
+# A sequence is number, +1 or 0 for `is_called`, and its value; the fingerprint has number 0. No
+# sign means that it is no row.
+_TAKE = f"""
+    CREATE FUNCTION {JOURNAL}.take()
+    RETURNS TABLE (number bigint, sign integer, content text, counter bigint) LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $take$
+    #variable_conflict use_column
+    BEGIN
+        -- Waits for every transaction that has written a row.
+        LOCK TABLE {JOURNAL}.entry IN SHARE ROW EXCLUSIVE MODE;
+        RETURN QUERY DELETE FROM {JOURNAL}.entry RETURNING number, sign, content, NULL::bigint;
+        RETURN QUERY SELECT number, is_called::integer, NULL, last_value
+            FROM {JOURNAL}.sequences();
+        RETURN QUERY SELECT 0::bigint, 0, {JOURNAL}.fingerprint(), NULL::bigint;
+    END $take$"""
+
+_RESTORE = f"""
+    CREATE FUNCTION {JOURNAL}.restore(
+        numbers bigint[], signs integer[], contents text[],
+        sequences bigint[], counters bigint[], called boolean[]
+    ) RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $restore$
+    DECLARE
+        one record;
+        contents_of text[];
+        changed bigint;
+    BEGIN
+        -- The tables before the journal: a statement that has begun needs the journal to end.
+        FOR one IN SELECT lock FROM {JOURNAL}.covered WHERE number = ANY (numbers) ORDER BY number
+        LOOP EXECUTE one.lock; END LOOP;
+        LOCK TABLE {JOURNAL}.entry IN SHARE ROW EXCLUSIVE MODE;
+        IF EXISTS (SELECT FROM {JOURNAL}.entry) THEN RETURN 'entries'; END IF;
+        FOR one IN
+            SELECT covered.number, sign, array_agg(content) AS contents, remove, add
+            FROM unnest(numbers, signs, contents) AS moved (number, sign, content)
+            JOIN {JOURNAL}.covered ON covered.number = moved.number
+            GROUP BY covered.number, sign ORDER BY covered.number, sign
+        LOOP
+            EXECUTE CASE WHEN one.sign < 0 THEN one.remove ELSE one.add END USING one.contents;
+            GET DIAGNOSTICS changed = ROW_COUNT;
+            IF changed <> cardinality(one.contents) THEN
+                RAISE EXCEPTION USING ERRCODE = 'triggered_data_change_violation', MESSAGE = format(
+                    'of %s rows that the journal reported, table %s holds %s',
+                    cardinality(one.contents), one.number::oid::regclass, changed);
+            END IF;
+        END LOOP;
+        PERFORM setval(sequence::oid::regclass, counter, is_called)
+            FROM unnest(sequences, counters, called) AS s (sequence, counter, is_called);
+        RETURN 'done';
+    END $restore$"""
+
+_HOLDERS = """
+    SELECT format('%%s (%%s, since %%s)', pid, application_name, backend_start::timestamp(0))
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""

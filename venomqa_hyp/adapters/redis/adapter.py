@@ -1,0 +1,353 @@
+"""The Redis system: checkpoints, rollback and observation of the keys of a server."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from venomqa_hyp.adapters.redis.mirror import Entry, Mirror, Plan, Version
+from venomqa_hyp.adapters.redis.protocol import Command, ConnectionLost, milliseconds
+from venomqa_hyp.adapters.redis.reading import Reader
+from venomqa_hyp.adapters.redis.showing import Databases, place_name
+from venomqa_hyp.adapters.redis.tracking import Tracker
+from venomqa_hyp.adapters.redis.values import Place, Reading
+from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from venomqa_hyp.adapters.redis.connection import Address, Connection
+
+_OLDEST = (6, 0)
+_WITH_EXPIRETIME = (7, 0)
+_SHOWN = 5
+
+
+class RedisHandle:
+    """What :meth:`RedisAdapter.checkpoint` returns; only the adapter looks inside."""
+
+    __slots__ = ("name", "owner", "version")
+
+    def __init__(self, name: str, owner: "RedisAdapter", version: Version) -> None:
+        self.name = name
+        self.owner = owner
+        self.version: Version | None = version
+
+    def __repr__(self) -> str:
+        return f"<RedisHandle {self.name!r}>"
+
+
+class RedisAdapter:
+    """Observe and roll back the keys of a Redis or Valkey server that other processes use.
+
+    It opens two connections of its own; the application's stay as they are. Since Redis 6 the
+    server says which keys were changed, so a checkpoint, an observation and a rollback cost what
+    changed. Where it may not (``tracking=False``, or the rights of the user), all keys are read
+    each time. A rollback is one transaction, and reads what it wrote.
+
+    Only keys that changed since the checkpoint are written or deleted; nothing is ever flushed.
+    Whatever else writes to these keys is rolled back too: give the service a prefix, a database or
+    a server of its own.
+
+    A key that had 5 seconds left at the checkpoint has 5 seconds left after a rollback, to the
+    millisecond where it was changed, else to a thousandth of the time left. A key that expired
+    meanwhile comes back.
+
+    The ``data`` of an observation holds the keys that differ from those there were when the adapter
+    was created, by the part of the name up to its last colon; None where one is gone::
+
+        {"start": "32 digits that identify the keys at the start",
+         "databases": {"0": {"cart:": {"7": {"hash": {"apple": "2"}, "expires": "about:66s"}},
+                             "": {"queue": {"list": ["a", "b"]}, "gone": None}}}}
+
+    What is UTF-8 is text, the rest bytes. ``expires`` is the power of two nearest to the time that
+    the key was given. The digest is of all keys and values, however they came about.
+
+    Not covered: functions and scripts, messages of publish and subscribe, users, the time that
+    stream entries have been pending and that keys have not been used.
+
+    :param source: a URL, or a ``redis.Redis`` whose settings are used.
+    :param prefix: what the names of the keys begin with; None means all keys.
+    :param databases: numbers of the databases; the one of ``source`` by default.
+    :param tracking: let the server say what changed, where it can.
+    :param allow_destructive: the name of a host that is not this machine, to use it all the same.
+    :param timeout: seconds to wait for an answer of the server.
+    :raises DefinitionError: an argument is wrong, redis-py is missing, or the server is a cluster,
+        a replica, on another machine, or older than 6.0.
+    :raises SystemUnavailable: the server does not answer, or refuses what is needed.
+    """
+
+    def __init__(
+        self,
+        source: "str | Redis",
+        *,
+        prefix: str | bytes | None = None,
+        databases: Iterable[int] | None = None,
+        tracking: bool = True,
+        allow_destructive: str | None = None,
+        timeout: float = 30.0,
+        name: str = "redis",
+    ) -> None:
+        # Imported here, so that this package can be without redis-py until it is used.
+        from venomqa_hyp.adapters.redis.connection import Address
+
+        self.name = name
+        self._address = Address(source, timeout)
+        _refuse_other_machine(self._address, source, allow_destructive)
+        self._prefix = _checked_prefix(prefix)
+        self._databases = _checked_databases(databases, self._address.database)
+        self._wanted = tracking
+        self._mirror = Mirror()
+        self._unknown = True
+        self._closed = False
+        self._tracker = Tracker(self._address, self._prefix, tracking)
+        try:
+            self._server = _checked_server(self._info(), self._address)
+            self._base = self._look()
+        except BaseException:
+            self._tracker.close()
+            raise
+
+    def checkpoint(self, name: str) -> RedisHandle:
+        """Remember the present keys.
+
+        :raises SystemUnavailable: the server does not answer, or refuses.
+        """
+        return RedisHandle(name, self, self._look())
+
+    def rollback(self, handle: RedisHandle) -> None:
+        """Restore the keys of ``handle``, and read what was restored.
+
+        :raises RollbackError: the handle is not live; the server refused, or failed on a key;
+            something else wrote meanwhile.
+        """
+        if not self.is_live(handle) or handle.version is None:
+            raise RollbackError(
+                f"{self.name}: cannot roll back to {handle!r}: it was forgotten, it is another "
+                "adapter's, or this adapter was closed. Take a new checkpoint."
+            )
+        try:
+            self._look()
+            connection = self._tracker.commands
+            plan = self._mirror.plan(handle.version, milliseconds(connection.call("TIME")))
+            self._write(plan)
+            self._verify(plan)
+        except SystemUnavailable as error:
+            self._unknown = True
+            raise RollbackError(f"{self.name}: cannot roll back to {handle!r}. {error}") from error
+
+    def observe(self) -> Observation:
+        """Return the keys that differ from those at the start, with a digest of all keys.
+
+        :raises SystemUnavailable: the server does not answer, or refuses.
+        """
+        version = self._look()
+        data = {"start": self._base.digest, "databases": Databases(self._base, version)}
+        how = self._tracker.without
+        told = {"read": "what changed" if how is None else f"every key each time: {how}"}
+        return Observation.create(self.name, data, told, known_digest=version.digest)
+
+    def is_live(self, handle: RedisHandle) -> bool:
+        """Tell whether ``handle`` can be rolled back to: any one, until forgotten."""
+        return (
+            isinstance(handle, RedisHandle)
+            and handle.owner is self
+            and handle.version is not None
+            and not self._closed
+        )
+
+    def forget(self, handle: RedisHandle) -> None:
+        """Free what only ``handle`` holds."""
+        if self.is_live(handle):
+            handle.version = None
+
+    def close(self) -> None:
+        """Leave the keys as they are, and close the connections."""
+        self._closed = True
+        self._tracker.close()
+
+    def _look(self) -> Version:
+        """Bring the mirror up to date."""
+        if self._closed:
+            raise SystemUnavailable(f"{self.name}: the RedisAdapter was closed; create a new one.")
+        try:
+            self._read_changes()
+        except ConnectionLost:
+            self._connect_again()
+            self._read_changes()
+        return self._mirror.version
+
+    def _read_changes(self) -> None:
+        unknown, self._unknown = self._unknown, True
+        news = self._tracker.news()
+        places = self._mirror.expired(news.time)
+        if news.streams:
+            places |= self._mirror.streams
+        if news.keys is not None:
+            places |= {(database, key) for database in self._databases for key in news.keys}
+        readings: list[tuple[Place, Reading | None]] = []
+        for database in self._databases:
+            names = {key for of, key in places if of == database}
+            if unknown or news.keys is None:
+                self._tracker.commands.select(database)
+                names = self._reader.names(self._prefix)
+                readings += self._gone(database, names)
+            if names:
+                readings += self._read(database, names)
+        self._mirror.update(news.time, readings)
+        self._unknown = False
+
+    def _gone(self, database: int, names: Set[bytes]) -> Iterator[tuple[Place, None]]:
+        """Yield the known places that are not among all names; one that returns will be told of."""
+        for place in self._mirror.version.entries:
+            if place[0] == database and place[1] not in names:
+                yield place, None
+
+    def _read(self, database: int, names: Set[bytes]) -> Iterator[tuple[Place, Reading | None]]:
+        self._tracker.commands.select(database)
+        for name, reading in self._reader.read(
+            names, lambda name: self._mirror.known_dump((database, name))
+        ):
+            yield (database, name), reading
+
+    @property
+    def _reader(self) -> Reader:
+        return Reader(self._tracker.commands, self._server.version >= _WITH_EXPIRETIME)
+
+    def _connect_again(self) -> None:
+        self._tracker.close()
+        self._tracker = Tracker(self._address, self._prefix, self._wanted)
+        if self._info().get("run_id") != self._server.run_id:
+            raise SystemUnavailable(
+                f"Redis {self._address} was started again since this adapter was created, so what "
+                "it holds is not what the application left. Keep it running while the World lives."
+            )
+
+    def _write(self, plan: Plan) -> None:
+        """Carry out a plan, all at once."""
+        written: list[Place | None] = []
+        commands: list[Command] = []
+        selected = None
+        for place in sorted(plan.commands):
+            if place[0] != selected:
+                selected = place[0]
+                written.append(None)
+                commands.append(("SELECT", selected))
+            written += [place] * len(plan.commands[place])
+            commands += plan.commands[place]
+        if commands:
+            self._unknown = True
+            replies = self._tracker.commands.transaction(commands)
+            self._tracker.commands.selected = selected
+            _refuse_failures(zip(written, commands, replies, strict=True), self._tracker.commands)
+            self._unknown = False
+        self._mirror.wrote(plan)
+
+    def _verify(self, plan: Plan) -> None:
+        """Read what was written; the server tells which keys, and what others wrote meanwhile."""
+        if not plan.commands:
+            return
+        found = self._look()
+        self._mirror.verified()
+        wrong = [
+            place
+            for place, here, want in found.entries.differences(plan.version.entries)
+            if not _equal(here, want) and (want is None or not want.is_over(found.time))
+        ]
+        if wrong:
+            self._unknown = True
+            raise RollbackError(
+                f"{self.name}: rolled back, but {_listed(wrong)} changed while it was done. "
+                "Something goes on writing between the actions: stop it, or wait for it with "
+                "World(..., settle=...)."
+            )
+
+    def _info(self) -> dict[str, str]:
+        lines = self._tracker.commands.call("INFO").decode("utf-8", "replace").splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+@attrs.frozen
+class _Server:
+    """What does not change while the server runs."""
+
+    version: tuple[int, ...]
+    run_id: str
+
+
+def _checked_server(info: Mapping[str, str], address: "Address") -> _Server:
+    if info.get("redis_mode") == "cluster":
+        raise DefinitionError(
+            f"Redis {address} is part of a cluster, whose keys are on several servers: a cluster "
+            "cannot be rolled back. Run the service against a single server."
+        )
+    if info.get("role") != "master":
+        raise DefinitionError(
+            f"Redis {address} is a replica and cannot be written to: pass the URL of its master, "
+            f"{info.get('master_host')}:{info.get('master_port')}."
+        )
+    version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
+    if version < _OLDEST:
+        raise DefinitionError(
+            f"Redis {address} is version {info['redis_version']}; RedisAdapter needs 6.0 or newer."
+        )
+    return _Server(version, info["run_id"])
+
+
+def _refuse_other_machine(address: "Address", source: object, allowed: str | None) -> None:
+    if address.is_local or (
+        allowed is not None and allowed in (address.host, str(address), source)
+    ):
+        return
+    raise DefinitionError(
+        f"Redis {address} is not on this machine, and a rollback overwrites and deletes keys. If "
+        f"it is there to be tested on, say so: allow_destructive={address.host!r}"
+        + (f" (got {allowed!r})." if allowed is not None else ".")
+    )
+
+
+def _checked_prefix(prefix: str | bytes | None) -> bytes:
+    if prefix is None:
+        return b""
+    if not isinstance(prefix, str | bytes) or not prefix:
+        raise DefinitionError(
+            f"prefix={prefix!r} must be what the names of the keys begin with, such as 'app:'; "
+            "leave it out for the whole database."
+        )
+    return prefix.encode() if isinstance(prefix, str) else prefix
+
+
+def _checked_databases(wanted: Iterable[int] | None, default: int) -> tuple[int, ...]:
+    if wanted is None:
+        return (default,)
+    numbers = () if isinstance(wanted, int | str) else tuple(wanted)
+    if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
+        raise DefinitionError(f"databases={wanted!r} must be a list of numbers, such as [0, 1].")
+    return tuple(sorted(set(numbers)))
+
+
+def _refuse_failures(
+    done: Iterable[tuple[Place | None, Command, Any]], connection: "Connection"
+) -> None:
+    failed = [
+        (place, connection.refusal(command[:2], reply))
+        for place, command, reply in done
+        if isinstance(reply, Exception)
+    ]
+    if failed:
+        raise RollbackError(
+            f"{len(failed)} commands failed and the others were carried out, so the keys are those "
+            f"of no checkpoint. {failed[0][1]} Not restored: "
+            + _listed([place for place, _ in failed if place is not None])
+        )
+
+
+def _equal(here: Entry | None, want: Entry | None) -> bool:
+    # A stream is dumped with the time at which a consumer last asked for more.
+    return here is not None and want is not None and here.data == want.data
+
+
+def _listed(places: Sequence[Place]) -> str:
+    shown = ", ".join(place_name(place) for place in places[:_SHOWN])
+    return shown if len(places) <= _SHOWN else f"{shown} and {len(places) - _SHOWN} more"

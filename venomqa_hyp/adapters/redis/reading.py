@@ -1,0 +1,146 @@
+"""Read keys: each with its value, dump and expiry as they were at one moment."""
+
+import re
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from venomqa_hyp.adapters.redis.protocol import Command, milliseconds
+from venomqa_hyp.adapters.redis.values import (
+    Reading,
+    may_have_expiring_fields,
+    read_command,
+    shown,
+)
+from venomqa_hyp.errors import SystemUnavailable
+
+if TYPE_CHECKING:
+    from venomqa_hyp.adapters.redis.connection import Connection
+
+_AT_ONCE = 500
+_ATTEMPTS = 20
+_SCAN_COUNT = 1000
+_GLOB = re.compile(rb"[*?\[\]^\\-]")
+
+Found = tuple[bytes, Reading | None]
+#: Returns the dump that a name was last seen to have.
+KnownDump = Callable[[bytes], bytes | None]
+
+
+class Reader:
+    """Reads the keys of the database that a connection has selected.
+
+    :param asks_for_moment: whether the server says when a key expires (PEXPIRETIME, Redis 7), and
+        not only how much time is left.
+    """
+
+    def __init__(self, connection: "Connection", asks_for_moment: bool) -> None:
+        self._connection = connection
+        self._asks_for_moment = asks_for_moment
+
+    def names(self, prefix: bytes) -> set[bytes]:
+        """Return the names of all keys that begin with ``prefix``."""
+        pattern = _GLOB.sub(rb"\\\g<0>", prefix) + b"*"
+        found: set[bytes] = set()
+        cursor: Any = 0
+        while True:
+            cursor, names = self._connection.call(
+                "SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT
+            )
+            found.update(names)
+            if int(cursor) == 0:
+                return found
+
+    def read(self, names: Iterable[bytes], known: KnownDump) -> Generator[Found, None, None]:
+        """Yield each name with what is there, or None.
+
+        :param known: where a name still has that dump, the value is not read.
+        :raises SystemUnavailable: something goes on changing a key.
+        """
+        waiting = list(names)
+        for start in range(0, len(waiting), _AT_ONCE):
+            part = waiting[start : start + _AT_ONCE]
+            for _ in range(_ATTEMPTS):
+                part = yield from self._read(part, known)
+                if not part:
+                    break
+            else:
+                raise SystemUnavailable(
+                    f"Redis {self._connection.where}: the key {part[0]!r} was changed each of the "
+                    f"{_ATTEMPTS} times it was read. Something goes on writing between the "
+                    "actions: stop it, or wait for it with World(..., settle=...)."
+                )
+
+    def _read(
+        self, names: Sequence[bytes], known: KnownDump
+    ) -> Generator[Found, None, list[bytes]]:
+        """Yield what could be read, and return the names that were changed meanwhile."""
+        kinds: dict[bytes, bytes] = {}
+        for name, (kind, *rest) in self._ask(names, lambda name: self._first(name, known)):
+            if kind == b"none":
+                yield name, None
+            elif rest and rest[-1] == known(name):
+                yield name, Reading(rest[-1], _expires(rest[:-1]))
+            else:
+                kinds[name] = kind
+        expiring: dict[bytes, Reading] = {}
+        again = []
+        for name, (*moment, dump, reply) in self._ask(
+            kinds, lambda name: self._second(name, kinds[name])
+        ):
+            if dump is None or isinstance(reply, Exception):
+                again.append(name)
+                continue
+            value = shown(kinds[name], reply)
+            reading = Reading(dump, _expires(moment), value)
+            if may_have_expiring_fields(kinds[name], dump):
+                expiring[name] = attrs.evolve(reading, raw=tuple(reply))
+            else:
+                yield name, reading
+        for name, (dump, moments) in self._ask(
+            expiring, lambda name: _third(name, expiring[name].raw)
+        ):
+            if dump != expiring[name].dump:
+                again.append(name)
+                continue
+            fields = zip(expiring[name].raw[::2], moments, strict=True)
+            found = tuple((field, moment) for field, moment in fields if moment > 0)
+            yield name, attrs.evolve(expiring[name], fields=found)
+        return again
+
+    def _first(self, name: bytes, known: KnownDump) -> list[Command]:
+        if known(name) is None:
+            return [("TYPE", name)]
+        return [("TYPE", name), *self._moment(name), ("DUMP", name)]
+
+    def _second(self, name: bytes, kind: bytes) -> list[Command]:
+        return [*self._moment(name), ("DUMP", name), read_command(kind, name)]
+
+    def _moment(self, name: bytes) -> list[Command]:
+        if self._asks_for_moment:
+            return [("PEXPIRETIME", name)]
+        return [("TIME",), ("PTTL", name)]
+
+    def _ask(
+        self, names: Iterable[bytes], commands: Callable[[bytes], list[Command]]
+    ) -> list[tuple[bytes, list[Any]]]:
+        """Return each name with the replies to its commands, all as of one moment."""
+        asked = [(name, commands(name)) for name in names]
+        if not asked:
+            return []
+        replies = iter(self._connection.transaction([one for _, each in asked for one in each]))
+        return [(name, [next(replies) for _ in each]) for name, each in asked]
+
+
+def _third(name: bytes, raw: Sequence[bytes]) -> list[Command]:
+    fields = raw[::2]
+    return [("DUMP", name), ("HPEXPIRETIME", name, "FIELDS", len(fields), *fields)]
+
+
+def _expires(replies: Sequence[Any]) -> int | None:
+    """Return the moment of expiry from the replies to ``Reader._moment``."""
+    *time, answer = replies
+    if answer < 0:
+        return None
+    return answer + milliseconds(time[0]) if time else int(answer)
