@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import redis
 
@@ -129,7 +130,8 @@ def given_server(url: str) -> Iterator[str]:
 
 @contextmanager
 def own_server() -> Iterator[str]:
-    binary = shutil.which("redis-server")
+    beside = Path(sys.executable).parent
+    binary = shutil.which("redis-server") or shutil.which("redis-server", path=str(beside))
     if binary is None:
         sys.exit("There is no redis-server on the PATH: give --url.")
     with socket.create_server(("127.0.0.1", 0)) as free:
