@@ -2,16 +2,18 @@
 
     python benchmarks/redis_rollback.py [--quick] [--url redis://127.0.0.1:6379/9]
 
-prints, for a small and a large database of strings, hashes and lists, a quarter of which expire:
+prints, for few and many keys (strings, hashes and lists, a quarter of which expire), each under a
+prefix of its own, step for step in turn:
 
-- the median time of checkpoint, observation and rollback around a step that changed 3 keys, and
+- the time of checkpoint, observation and rollback around a step that changed 3 keys, and
   the ratio of the rollbacks of the two sizes (at most 1.5);
 - what dumping all keys takes instead, as SCAN with a pipeline of DUMP and PTTL (at least 50 times
-  as long as the rollback in the large database);
+  as long as the rollback among many);
 - what opening takes, which reads everything once.
 
 Without ``--url`` it starts a server of its own. The database it uses must be empty, and is emptied
-in the end. Times are of the wall clock: only the ratios mean anything on another machine.
+in the end. Times are of the wall clock, lower quartiles, since other work on the machine only adds
+to them: only the ratios mean anything on another machine.
 """
 
 import argparse
@@ -23,7 +25,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
+from pathlib import Path
 
 import redis
 
@@ -38,41 +41,53 @@ def main() -> None:
     parser.add_argument("--url", help="a server, with the number of an empty database")
     options = parser.parse_args()
     large, steps = (5_000, 10) if options.quick else (LARGE, 200)
-    with own_server() if options.url is None else given_server(options.url) as url:
-        with redis.Redis.from_url(url) as client:
-            print(f"Redis {client.info()['redis_version']}, a step that changes 3 keys, medians")
-        small_rollback, _ = measure(url, SMALL, steps)
-        large_rollback, dumping = measure(url, large, steps)
-    print(
-        f"rollback, {large:,} keys against {SMALL:,}: {large_rollback / small_rollback:.2f} times"
-    )
-    print(f"dumping {large:,} keys against a rollback: {dumping / large_rollback:.0f} times")
-
-
-def measure(url: str, keys: int, steps: int) -> tuple[float, float]:
-    """Print the figures of a database of that size; return rollback and dumping, in seconds."""
-    with redis.Redis.from_url(url) as client:
-        fill(client, keys)
-        dumping = statistics.median(timed(lambda: dump_all(client)) for _ in range(3))
-        opening = time.perf_counter()
-        with closing(RedisAdapter(url)) as adapter:
-            opening = time.perf_counter() - opening
-            times: dict[str, list[float]] = {"checkpoint": [], "observe": [], "rollback": []}
-            for number in range(steps):
-                began = time.perf_counter()
-                handle = adapter.checkpoint("before")
-                times["checkpoint"].append(time.perf_counter() - began)
-                change(client, number, keys)
-                times["observe"].append(timed(adapter.observe))
-                began = time.perf_counter()
-                adapter.rollback(handle)
-                times["rollback"].append(time.perf_counter() - began)
-                adapter.forget(handle)
+    with (
+        own_server() if options.url is None else given_server(options.url) as url,
+        redis.Redis.from_url(url) as client,
+    ):
+        print(f"Redis {client.info()['redis_version']}, a step that changes 3 keys")
+        stores = [Store(client, url, keys) for keys in (SMALL, large)]
+        for number in range(steps):
+            for store in stores:
+                store.measure(number)
+        small_rollback, large_rollback = (store.report() for store in stores)
         client.flushdb()
-    medians = {name: statistics.median(each) for name, each in times.items()}
-    shown = "  ".join(f"{name} {1000 * value:.2f} ms" for name, value in medians.items())
-    print(f"{keys:>8,} keys: {shown}  dump all {dumping:.3f} s  open {opening:.2f} s")
-    return medians["rollback"], dumping
+    ratio, dumps = large_rollback / small_rollback, stores[1].dumping / large_rollback
+    print(f"rollback, {large:,} keys against {SMALL:,}: {ratio:.2f} times")
+    print(f"dumping {large:,} keys against a rollback: {dumps:.0f} times")
+
+
+class Store:
+    """So many keys under a prefix of their own, and an adapter."""
+
+    def __init__(self, client: redis.Redis, url: str, keys: int) -> None:
+        self.client, self.keys, self.prefix = client, keys, f"{keys}:"
+        fill(client, self.prefix, keys)
+        self.dumping = timed(lambda: dump_all(client, self.prefix))
+        began = time.perf_counter()
+        self.adapter = RedisAdapter(url, prefix=self.prefix)
+        self.opening = time.perf_counter() - began
+        self.times: dict[str, list[float]] = {"checkpoint": [], "observe": [], "rollback": []}
+
+    def measure(self, number: int) -> None:
+        began = time.perf_counter()
+        handle = self.adapter.checkpoint("before")
+        self.times["checkpoint"].append(time.perf_counter() - began)
+        change(self.client, self.prefix, number * 4 % self.keys)
+        self.times["observe"].append(timed(self.adapter.observe))
+        self.times["rollback"].append(timed(lambda: self.adapter.rollback(handle)))
+        self.adapter.forget(handle)
+
+    def report(self) -> float:
+        """Print the figures, and return that of the rollback in seconds."""
+        self.adapter.close()
+        low = {name: statistics.quantiles(each)[0] for name, each in self.times.items()}
+        shown = "  ".join(f"{name} {1000 * value:.2f} ms" for name, value in low.items())
+        print(
+            f"{self.keys:>8,} keys: {shown}  dump all {self.dumping:.3f} s  "
+            f"open {self.opening:.2f} s"
+        )
+        return low["rollback"]
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -81,37 +96,34 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def fill(client: redis.Redis, keys: int) -> None:
+def fill(client: redis.Redis, prefix: str, keys: int) -> None:
     pipeline = client.pipeline(transaction=False)
-    for number in range(keys):
-        match number % 4:
+    for at in range(keys):
+        match at % 4:
             case 0:
-                pipeline.set(f"page:{number}", f"{number} " * 20, ex=3600)
+                pipeline.set(f"{prefix}session:{at}", f"{at} " * 20, ex=3600)
             case 1:
-                pipeline.set(f"page:{number}", f"{number} " * 20)
+                pipeline.set(f"{prefix}page:{at}", f"{at} " * 20)
             case 2:
-                pipeline.hset(
-                    f"cart:{number}", mapping={"sku": number, "amount": 1, "note": "x" * 40}
-                )
+                pipeline.hset(f"{prefix}cart:{at}", mapping={"sku": at, "amount": 1, "n": "x" * 40})
             case 3:
-                pipeline.rpush(f"queue:{number}", *range(10))
-        if number % 5_000 == 0:
+                pipeline.rpush(f"{prefix}queue:{at}", *range(10))
+        if at % 5_000 == 0:
             pipeline.execute()
     pipeline.execute()
 
 
-def change(client: redis.Redis, number: int, keys: int) -> None:
+def change(client: redis.Redis, prefix: str, at: int) -> None:
     """Change a value, a hash, and the presence of a key."""
-    at = number * 4 % keys
-    client.set(f"page:{at}", number)
-    client.hincrby(f"cart:{at + 2}", "amount", 1)
-    client.delete(f"queue:{at + 3}")
+    client.append(f"{prefix}session:{at}", "x")
+    client.hincrby(f"{prefix}cart:{at + 2}", "amount", 1)
+    client.delete(f"{prefix}queue:{at + 3}")
 
 
-def dump_all(client: redis.Redis) -> None:
+def dump_all(client: redis.Redis, prefix: str) -> None:
     cursor = -1
     while cursor:
-        cursor, names = client.scan(max(cursor, 0), count=1000)
+        cursor, names = client.scan(max(cursor, 0), match=f"{prefix}*", count=1000)
         pipeline = client.pipeline(transaction=False)
         for name in names:
             pipeline.dump(name)
@@ -129,7 +141,8 @@ def given_server(url: str) -> Iterator[str]:
 
 @contextmanager
 def own_server() -> Iterator[str]:
-    binary = shutil.which("redis-server")
+    beside = Path(sys.executable).parent
+    binary = shutil.which("redis-server") or shutil.which("redis-server", path=str(beside))
     if binary is None:
         sys.exit("There is no redis-server on the PATH: give --url.")
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import redis_servers
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -44,3 +45,17 @@ def test_the_orders_example_shrinks_to_its_shortest_path_over_http() -> None:
     pytest.importorskip("flask")
     pytest.importorskip("waitress")
     assert " steps" in run("orders_http.py", "--quick")
+
+
+def test_redis_is_rolled_back_faster_than_it_is_dumped() -> None:
+    """Checked on the printed ratio, in a database that is small enough to be quick."""
+    with redis_servers.private_server() as url:
+        printed = run("redis_rollback.py", "--quick", "--url", url)
+    dumping = re.search(r"dumping .* keys against a rollback: (\d+) times", printed)
+    assert dumping is not None
+    assert int(dumping[1]) > 1
+
+
+def test_each_way_to_roll_back_sqlite_restores_the_rows() -> None:
+    """Checked by the script itself."""
+    assert run("sqlite_rollback.py", "--quick").count(" MB") == 12

@@ -13,10 +13,14 @@ import pytest
 import redis
 import redis_servers
 import servers
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
 
+from venomqa_hyp import Action, Invariant, World, venom_machine
 from venomqa_hyp.adapters.redis import RedisAdapter
 from venomqa_hyp.core.volatile import volatile_places, without
-from venomqa_hyp.errors import RollbackError
+from venomqa_hyp.errors import InvariantViolated, RollbackError
 from venomqa_hyp.testing import check_rollbackable
 
 
@@ -446,3 +450,38 @@ def test_dead_handles_are_refused(client: redis.Redis, server: str) -> None:
     adapter.close()
     with pytest.raises(RollbackError, match="closed"):
         adapter.rollback(kept)
+
+
+# --- in a World ----------------------------------------------------------------------------------
+
+
+def test_a_machine_finds_the_bug_and_leaves_the_keys(client: redis.Redis, server: str) -> None:
+    """Stock that is kept in Redis goes below nothing; the failure is short, the seed is back."""
+    client.set("stock:apple", 2)
+
+    def order(api: redis.Redis, context: Any, amount: int) -> None:
+        if int(api.get("stock:apple") or 0) > 0:  # the bug: not >= amount
+            api.decrby("stock:apple", amount)
+            api.rpush("orders", amount)
+
+    def look(api: redis.Redis, context: Any) -> None:
+        api.lrange("orders", 0, -1)
+
+    def never_negative(world: World) -> bool:
+        return int(world.api.get("stock:apple")) >= 0
+
+    machine = venom_machine(
+        lambda: World(redis.Redis.from_url(server), {"cache": RedisAdapter(server)}),
+        [Action("order", order, arguments={"amount": st.integers(1, 5)}), Action("look", look)],
+        [Invariant("never negative", never_negative)],
+    )
+    with pytest.raises(InvariantViolated, match="never negative"):
+        run_state_machine_as_test(
+            machine, settings=settings(machine.TestCase.settings, max_examples=30)
+        )
+    result = machine.last_run
+    assert result is not None
+    assert result.divergence is None
+    assert [step.arguments for step in result.violations[0].reproduction_path] == [{"amount": 3}]
+    assert client.get("stock:apple") == b"2"
+    assert client.keys() == [b"stock:apple"]

@@ -73,6 +73,14 @@ def test_other_machines_are_refused(host: str) -> None:
             RedisAdapter(url, **options)  # type: ignore[arg-type]
 
 
+def test_named_machine_is_used() -> None:
+    """By its host, by host and port, or by the whole URL: then only the connection can fail."""
+    url = "redis://redis.invalid:6379/0"
+    for name in ("redis.invalid", "redis.invalid:6379", url):
+        with pytest.raises(SystemUnavailable, match="does not answer"):
+            RedisAdapter(url, allow_destructive=name)
+
+
 @pytest.mark.parametrize(
     "options",
     [{"prefix": ""}, {"prefix": 3}, {"databases": 1}, {"databases": [-1]}, {"databases": []}],
@@ -165,8 +173,9 @@ def test_restarted_server_is_noticed(server: str, monkeypatch: pytest.MonkeyPatc
         info = dict(adapter._info(), run_id="another")
         monkeypatch.setattr(adapter, "_info", lambda: info)
         client.client_kill_filter(_type="normal", skipme=True)
-        with pytest.raises(SystemUnavailable, match="was started again"):
-            adapter.observe()
+        for _ in range(2):
+            with pytest.raises(SystemUnavailable, match="was started again"):
+                adapter.observe()
 
 
 def test_refused_commands_are_named(client: redis.Redis, server: str) -> None:
@@ -178,6 +187,19 @@ def test_refused_commands_are_named(client: redis.Redis, server: str) -> None:
         client.delete("key")
         with pytest.raises(RollbackError, match=r"refuses RESTORE key.*ACL SETUSER"):
             adapter.rollback(handle)
+
+
+def test_what_changed_is_not_lost_by_an_error(client: redis.Redis, server: str) -> None:
+    """The names were received before the error; then everything is read the next time."""
+    client.execute_command("ACL", "SETUSER", "ann", "on", ">pw", "~*", "&*", "+@all")
+    with closing(RedisAdapter(server.replace("//", "//ann:pw@"))) as adapter:
+        before = adapter.observe()
+        client.set("key", "x")
+        client.execute_command("ACL", "SETUSER", "ann", "-type")
+        with pytest.raises(SystemUnavailable, match="refuses TYPE"):
+            adapter.observe()
+        client.execute_command("ACL", "SETUSER", "ann", "+type")
+        assert adapter.observe() != before
 
 
 @pytest.mark.parametrize("rights", ["-client", "-info", "-subscribe", "resetchannels"])

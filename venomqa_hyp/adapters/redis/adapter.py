@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from venomqa_hyp.adapters.redis.mirror import Entry, Mirror, Plan, Version
+from venomqa_hyp.adapters.redis.mirror import Mirror, Plan, Version, same_data
 from venomqa_hyp.adapters.redis.protocol import Command, ConnectionLost, milliseconds
 from venomqa_hyp.adapters.redis.reading import Reader
 from venomqa_hyp.adapters.redis.showing import Databases, place_name
@@ -219,6 +219,7 @@ class RedisAdapter:
         self._tracker.close()
         self._tracker = Tracker(self._address, self._prefix, self._wanted)
         if self._info().get("run_id") != self._server.run_id:
+            self._tracker.close()  # so that any further use ends here again
             raise SystemUnavailable(
                 f"Redis {self._address} was started again since this adapter was created, so what "
                 "it holds is not what the application left. Keep it running while the World lives."
@@ -253,7 +254,7 @@ class RedisAdapter:
         wrong = [
             place
             for place, here, want in found.entries.differences(plan.version.entries)
-            if not _equal(here, want) and (want is None or not want.is_over(found.time))
+            if not same_data(here, want) and (want is None or not want.is_over(found.time))
         ]
         if wrong:
             self._unknown = True
@@ -341,11 +342,6 @@ def _refuse_failures(
             f"of no checkpoint. {failed[0][1]} Not restored: "
             + _listed([place for place, _ in failed if place is not None])
         )
-
-
-def _equal(here: Entry | None, want: Entry | None) -> bool:
-    # A stream is dumped with the time at which a consumer last asked for more.
-    return here is not None and want is not None and here.data == want.data
 
 
 def _listed(places: Sequence[Place]) -> str:

@@ -7,7 +7,7 @@ that was lost has lost its invalidations too, and who uses it has to know.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
-from typing import Any, Self
+from typing import Any
 
 from venomqa_hyp.adapters.redis.protocol import Command, ConnectionLost
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
@@ -227,12 +227,6 @@ class Connection:
         except redis.ResponseError as refused:
             return refused
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 def _remedy(error: Exception) -> str:
     # redis-py takes the code off the errors that it has a class for.
@@ -246,7 +240,7 @@ def _remedy(error: Exception) -> str:
         "ReadOnlyError": "READONLY",
     }
     code = by_class.get(type(error).__name__, text.partition(" ")[0])
-    if code in ("WRONGPASS",) and "required" in text:
+    if code == "WRONGPASS" and "required" in text:
         code = "NOAUTH"
     return f". {_REMEDIES[code]}" if code in _REMEDIES else ""
 

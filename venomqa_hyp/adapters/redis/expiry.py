@@ -69,15 +69,19 @@ class Expiry:
             return
         self._apart, self._until = (-math.inf, math.inf), math.inf
         for place, (server, own) in self._keys.items():
-            if abs(own + apart - server) * _EXACTNESS > own - now:
+            if abs(own + apart - server) > _half_left(own, now) // _EXACTNESS:
                 yield place, own + apart
             else:
                 self._narrow(server, own, now)
 
     def _narrow(self, server: int, own: int, now: int) -> None:
-        # Half of the time it has left now is what it has left at least until then.
-        half = max(own - now, 0) // 2
+        # Half of the time that is left now is left at least until then.
+        half = _half_left(own, now)
         low, high = self._apart
         slack = half // _EXACTNESS
         self._apart = max(low, server - own - slack), min(high, server - own + slack)
         self._until = min(self._until, now + half)
+
+
+def _half_left(own: int, now: int) -> int:
+    return max(own - now, 0) // 2

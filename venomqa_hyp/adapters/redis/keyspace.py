@@ -71,6 +71,3 @@ class Keyspace(Generic[K, V]):
         for branch in self._root:
             for leaf in branch:
                 yield from leaf
-
-    def __len__(self) -> int:
-        return sum(len(leaf) for branch in self._root for leaf in branch)

@@ -56,6 +56,13 @@ class Entry:
 Entries = Keyspace[Place, Entry]
 
 
+def same_data(one: Entry | None, other: Entry | None) -> bool:
+    """Tell whether the same is observed of both, however the server stores it."""
+    if one is None or other is None:
+        return one is other
+    return one.number == other.number
+
+
 @attrs.frozen(eq=False)
 class Version:
     """All keys at one moment.

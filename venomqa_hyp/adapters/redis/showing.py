@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from venomqa_hyp.adapters.redis.mirror import Version
+from venomqa_hyp.adapters.redis.mirror import Version, same_data
 from venomqa_hyp.adapters.redis.values import Place, text
 
 
@@ -37,11 +37,10 @@ class Databases(Mapping[str, Mapping[str, Mapping[Any, Any]]]):
         if self._versions is not None:
             start, now = self._versions
             for place, before, after in start.entries.differences(now.entries):
-                was, is_ = (entry and entry.data for entry in (before, after))
-                if was != is_:
+                if not same_data(before, after):
                     group, name = _split(place[1])
                     in_database = self._shown.setdefault(str(place[0]), {})
-                    in_database.setdefault(group, {})[name] = is_
+                    in_database.setdefault(group, {})[name] = after and after.data
             self._versions = None
         return self._shown
 
