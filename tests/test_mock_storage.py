@@ -251,5 +251,5 @@ def test_serving_is_refused_where_it_cannot_work() -> None:
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the line that installs it."""
     monkeypatch.setitem(sys.modules, "moto.s3", None)
-    with pytest.raises(SystemUnavailable, match=r"pip install 'venomqa-hyp\[s3\]'"):
+    with pytest.raises(SystemUnavailable, match=r"pip install --upgrade 'venomqa-hyp\[s3\]'"):
         MockStorage()

@@ -223,6 +223,14 @@ def test_requests_match(
     assert answer.status_code == (200 if matched else 404)
 
 
+def test_a_state_without_a_scenario_asks_for_nothing(
+    stubs: WireMockAdapter, client: httpx.Client
+) -> None:
+    """As WireMock has it."""
+    stubs.stub({"url": "/a"}, {"body": "a"}, requiredScenarioState="ready")
+    assert client.get(f"{stubs.url}/a").text == "a"
+
+
 def test_responses(stubs: WireMockAdapter, client: httpx.Client) -> None:
     """Status, headers, the three kinds of body and a delay."""
     given: dict[str, dict[str, Any]] = {
@@ -300,6 +308,12 @@ def test_a_wrong_stub_is_refused(stubs: WireMockAdapter) -> None:
         ({"urlPattern": "("}, {}, "no regular expression"),
         ({"url": "/a"}, {"proxyBaseUrl": "http://example.com"}, r"WireMockAdapter\(its URL\)"),
         ("/a", {}, "must be a JSON object"),
+        ({"url": 5}, {}, "not a str"),
+        ({"headers": []}, {}, "not a dict"),
+        ({"headers": {"X": {"equalTo": 5}}}, {}, "not a str"),
+        ({"bodyPatterns": [{"equalToJson": "{"}]}, {}, "Expecting"),
+        ({"url": "/a"}, {"body": 5}, "not a str"),
+        ({"url": "/a"}, {"base64Body": "?"}, "base64"),
     ],
 )
 def test_what_the_bundled_server_does_not_speak_is_refused(

@@ -127,7 +127,7 @@ class _Moto:
             from moto.s3 import models
             from moto.utilities.utils import PARTITION_NAMES
         except ImportError as error:
-            raise _missing(name) from error
+            raise _missing(name, error) from error
         self.account: str = DEFAULT_ACCOUNT_ID
         self._models = models
         self._random = mock_random
@@ -209,16 +209,19 @@ class _Server:
 
     def __init__(self, moto: _Moto, name: str, host: str, port: int) -> None:
         try:
-            from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
-            from werkzeug.serving import make_server
+            from moto.moto_server import werkzeug_app
+            from werkzeug.serving import WSGIRequestHandler, make_server
         except ImportError as error:
-            raise _missing(name) from error
+            raise _missing(name, error) from error
 
-        class Handler(MotoRequestHandler):
+        # Newer versions of moto have their own, for metadata with an underscore in its name.
+        known: Any = getattr(werkzeug_app, "MotoRequestHandler", WSGIRequestHandler)
+
+        class Handler(known):  # type: ignore[misc]
             def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
                 """Log nothing: what happened is in the store."""
 
-        application = create_backend_app("s3")
+        application = werkzeug_app.create_backend_app("s3")
 
         def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
             environ["HTTP_X_MOTO_ACCOUNT_ID"] = moto.account
@@ -258,8 +261,8 @@ class _Server:
         self._server.server_close()
 
 
-def _missing(name: str) -> SystemUnavailable:
+def _missing(name: str, error: ImportError) -> SystemUnavailable:
     return SystemUnavailable(
-        f"{name}: an S3 store needs moto, which is not installed. "
-        "Run: pip install 'venomqa-hyp[s3]'"
+        f"{name}: an S3 store needs moto 5.2, which is not there: {error}. "
+        "Run: pip install --upgrade 'venomqa-hyp[s3]'"
     )
