@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -131,6 +131,7 @@ class _Moto:
         self.account: str = DEFAULT_ACCOUNT_ID
         self._models = models
         self._random = mock_random
+        self._tracking = _tracking(models)
         self._partitions = sorted(set(PARTITION_NAMES))
         self._chance: Any = type(mock_random)(0).getstate()
         self._buckets: dict[str, Any] = {}
@@ -154,7 +155,7 @@ class _Moto:
             )
             outer_chance = self._random.getstate()
             self._random.setstate(self._chance)
-            tracked = {kind: len(kind.instances_tracked) for kind in _tracking(models)}
+            tracked = {kind: len(kind.instances_tracked) for kind in self._tracking}
             for item, partition in zip(objects, self._partitions, strict=True):
                 item.__dict__ = self._content[partition]
             try:
@@ -199,7 +200,8 @@ class _Moto:
         self._made = []
 
 
-def _tracking(models: Any) -> Iterable[Any]:
+def _tracking(models: Any) -> list[Any]:
+    """Return the classes that keep a list of their instances."""
     kinds = [kind for kind in vars(models).values() if isinstance(kind, type)]
     return [kind for kind in kinds if hasattr(kind, "instances_tracked")]
 
