@@ -11,7 +11,7 @@ import pytest
 
 from venomqa_hyp.adapters import MockStorage
 from venomqa_hyp.core.digest import canonical_text
-from venomqa_hyp.errors import DefinitionError, SystemUnavailable
+from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
 from venomqa_hyp.testing import check_rollbackable
 
 boto3 = pytest.importorskip("boto3")
@@ -210,6 +210,17 @@ def test_the_same_steps_give_the_same_versions() -> None:
                 change(storage, chance)
             observed.append(storage.observe())
     assert observed[0] == observed[1]
+
+
+def test_a_closed_store_is_empty() -> None:
+    """Its objects are gone, and a handle cannot bring them back."""
+    storage = MockStorage()
+    storage.put("photos", "cat", b"purr")
+    handle = storage.checkpoint("cat")
+    storage.close()
+    assert storage.objects == {}
+    with pytest.raises(RollbackError, match="closed"):
+        storage.rollback(handle)
 
 
 def test_no_temporary_file_is_left_open(tmp_path: Path) -> None:

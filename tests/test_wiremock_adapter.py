@@ -41,7 +41,10 @@ def opened(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Op
         return
     java, found = shutil.which("java"), jar()
     if java is None or found is None:
-        pytest.skip("needs a Java and the package wiremock, which carries the server")
+        missing = "needs a Java and the package wiremock, which carries the server"
+        if os.environ.get("VENOMQA_TEST_REQUIRE_SERVERS") == "1":
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(missing)
     root = tmp_path_factory.mktemp("wiremock")
     options = ["--port", "{port}", "--root-dir", str(root), "--bind-address", "127.0.0.1"]
     command = [java, "-jar", str(found), *options, "--container-threads", "10"]

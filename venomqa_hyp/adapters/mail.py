@@ -35,7 +35,7 @@ class Mail:
 
     @cached_property
     def message(self) -> EmailMessage:
-        """The parsed message; a copy for this mail alone."""
+        """The parsed message, for reading only."""
         return BytesParser(policy=policy.default).parsebytes(self.raw)
 
     @property

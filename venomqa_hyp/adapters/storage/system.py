@@ -136,10 +136,11 @@ class _Moto:
         self._chance: Any = type(mock_random)(0).getstate()
         self._buckets: dict[str, Any] = {}
         self._made: list[Any] = []
-        self._content: dict[str, dict[str, Any]] = {
-            partition: vars(models.S3Backend(partition, self.account))
-            for partition in self._partitions
-        }
+        self._content = self._empty()
+
+    def _empty(self) -> dict[str, dict[str, Any]]:
+        kind = self._models.S3Backend
+        return {partition: vars(kind(partition, self.account)) for partition in self._partitions}
 
     @contextmanager
     def used(self) -> Iterator[Any]:
@@ -192,6 +193,7 @@ class _Moto:
     def close(self) -> None:
         with _moto_is_used:
             self._dispose()
+            self._content, self._buckets = self._empty(), {}
 
     def _dispose(self) -> None:
         """Close the temporary files of all keys; moto warns of those that are left open."""
