@@ -96,6 +96,7 @@ def test_the_http_face() -> None:
         assert received.json()["body"] == {"n": 1}
         assert client.post("/queues/a%2Fb/messages/1/release").status_code == 204
         assert client.post("/queues/a%2Fb/receive").json()["deliveries"] == 2
+        assert "is in queue 'a/b'" in client.delete("/queues/b/messages/1").text
         assert client.delete("/queues/a%2Fb/messages/1").status_code == 204
         refused = client.delete("/queues/a%2Fb/messages/1")
         assert (refused.status_code, "not in flight" in refused.text) == (409, True)
