@@ -134,6 +134,13 @@ def test_requests_are_recorded_and_rolled_back(
     assert (missed.url, missed.matched, missed.status) == ("/elsewhere?q=1", False, 404)
 
 
+def test_repeated_headers_are_recorded(stubs: WireMockAdapter, client: httpx.Client) -> None:
+    """As a list."""
+    client.get(stubs.url, headers=[("X-A", "1"), ("X-B", "2"), ("X-A", "3")])
+    (asked,) = stubs.requests
+    assert (asked.headers["x-a"], asked.headers["x-b"]) == (["1", "3"], "2")
+
+
 def test_scenarios_go_on_where_they_were(stubs: WireMockAdapter, client: httpx.Client) -> None:
     """A stub that answers once answers once again after a rollback."""
     request = {"method": "GET", "url": "/job"}

@@ -12,7 +12,6 @@ from urllib.parse import unquote, urlsplit
 
 from venomqa_hyp.adapters.loopback import Answer, LoopbackServer, Request
 from venomqa_hyp.adapters.wiremock.matching import (
-    UnsupportedStub,
     check,
     check_kinds,
     check_words,
@@ -87,7 +86,7 @@ class StubServer:
         try:
             with self._lock:
                 return self._administer(request, parts)
-        except (UnsupportedStub, ValueError) as error:
+        except ValueError as error:
             return _json(422, {"errors": [{"code": 10, "title": str(error)}]})
 
     def _answer_by_stub(self, request: Request) -> Answer:
@@ -246,12 +245,17 @@ def _recorded(
     request: Request, stub: Mapping[str, Any] | None, response: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the entry of the journal, in the words of WireMock that the adapter reads."""
+    headers: dict[str, Any] = {}
+    for name, value in request.headers:
+        earlier = headers.get(name)
+        several = [*(earlier if isinstance(earlier, list) else [earlier]), value]
+        headers[name] = value if earlier is None else several
     return {
         "id": str(uuid.uuid4()),
         "request": {
             "method": request.method,
             "url": request.path,
-            "headers": dict(request.headers),
+            "headers": headers,
             "bodyAsBase64": base64.b64encode(request.body).decode(),
             "body": request.body.decode("utf-8", "replace"),
         },
