@@ -173,7 +173,7 @@ class TestElasticsearch:
             client.put("/other")  # that of someone else is left alone
             return adapter(server.url, "shop-*")
 
-        check_rollbackable(empty, [put, add_field, delete, drop], operations=40)
+        check_rollbackable(empty, [put, add_field, delete, drop], operations=20)
 
     def test_every_page_is_read(
         self, server: FakeElasticsearch, client: httpx.Client, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,7 @@ from hypothesis import settings
 
 from venomqa_hyp import World
 
-for needed in ("flask", "waitress"):
+for needed in ("aiosmtpd", "boto3", "flask", "time_machine", "waitress"):
     pytest.importorskip(needed)
 
 ROOT = Path(__file__).parent.parent

@@ -10,6 +10,7 @@ from email.utils import formatdate, make_msgid
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from venomqa_hyp import World, action, venom_machine
@@ -140,7 +141,8 @@ def test_a_run_goes_on_with_its_record() -> None:
     first = action(max_calls=1, name="first")(lambda api, context: send(api, context, "first"))
     second = action(max_calls=1, name="second")(lambda api, context: send(api, context, "second"))
     machine = venom_machine(open_world, [first, second])
-    run_state_machine_as_test(machine)  # a DivergenceWarning would be an error here
+    # A DivergenceWarning would be an error here.
+    run_state_machine_as_test(machine, settings=settings(max_examples=20))
     assert machine.last_run is not None
     assert machine.last_run.states_visited == 5
     assert any("message-id" in place for place in machine.last_run.volatile)

@@ -1,6 +1,9 @@
 """Queues: order, delivery, the HTTP face, and exact rollback."""
 
 import random
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -93,6 +96,7 @@ def test_the_http_face() -> None:
         assert received.json()["body"] == {"n": 1}
         assert client.post("/queues/a%2Fb/messages/1/release").status_code == 204
         assert client.post("/queues/a%2Fb/receive").json()["deliveries"] == 2
+        assert "is in queue 'a/b'" in client.delete("/queues/b/messages/1").text
         assert client.delete("/queues/a%2Fb/messages/1").status_code == 204
         refused = client.delete("/queues/a%2Fb/messages/1")
         assert (refused.status_code, "not in flight" in refused.text) == (409, True)
@@ -130,3 +134,18 @@ def test_serving_is_refused_where_it_cannot_work() -> None:
             MockQueue().serve(port=queue.port)
     with pytest.raises(DefinitionError, match="not served"):
         _ = queue.url
+
+
+def test_a_server_that_is_never_closed_does_not_outlive_the_process(tmp_path: Path) -> None:
+    """Not even while a client keeps its connection."""
+    code = """
+import http.client
+from venomqa_hyp.adapters import MockQueue
+queue = MockQueue().serve()
+client = http.client.HTTPConnection(queue.host, queue.port)
+client.request("GET", "/queues")
+print(client.getresponse().read())
+"""
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, cwd=tmp_path, check=True, timeout=60, stdout=subprocess.PIPE)
+    assert shown.stdout == b"b'{}'\n"

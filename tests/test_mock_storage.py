@@ -11,7 +11,7 @@ import pytest
 
 from venomqa_hyp.adapters import MockStorage
 from venomqa_hyp.core.digest import canonical_text
-from venomqa_hyp.errors import DefinitionError, SystemUnavailable
+from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
 from venomqa_hyp.testing import check_rollbackable
 
 boto3 = pytest.importorskip("boto3")
@@ -212,6 +212,17 @@ def test_the_same_steps_give_the_same_versions() -> None:
     assert observed[0] == observed[1]
 
 
+def test_a_closed_store_is_empty() -> None:
+    """Its objects are gone, and a handle cannot bring them back."""
+    storage = MockStorage()
+    storage.put("photos", "cat", b"purr")
+    handle = storage.checkpoint("cat")
+    storage.close()
+    assert storage.objects == {}
+    with pytest.raises(RollbackError, match="closed"):
+        storage.rollback(handle)
+
+
 def test_no_temporary_file_is_left_open(tmp_path: Path) -> None:
     """moto warns of each that is; the copies of a rollback are closed too."""
     code = """
@@ -251,5 +262,5 @@ def test_serving_is_refused_where_it_cannot_work() -> None:
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the line that installs it."""
     monkeypatch.setitem(sys.modules, "moto.s3", None)
-    with pytest.raises(SystemUnavailable, match=r"pip install 'venomqa-hyp\[s3\]'"):
+    with pytest.raises(SystemUnavailable, match=r"pip install --upgrade 'venomqa-hyp\[s3\]'"):
         MockStorage()

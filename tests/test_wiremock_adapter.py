@@ -41,7 +41,10 @@ def opened(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Op
         return
     java, found = shutil.which("java"), jar()
     if java is None or found is None:
-        pytest.skip("needs a Java and the package wiremock, which carries the server")
+        missing = "needs a Java and the package wiremock, which carries the server"
+        if os.environ.get("VENOMQA_TEST_REQUIRE_SERVERS") == "1":
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(missing)
     root = tmp_path_factory.mktemp("wiremock")
     options = ["--port", "{port}", "--root-dir", str(root), "--bind-address", "127.0.0.1"]
     command = [java, "-jar", str(found), *options, "--container-threads", "10"]
@@ -129,6 +132,13 @@ def test_requests_are_recorded_and_rolled_back(
     assert (charged.method, charged.url, charged.json) == ("POST", "/charge", {"amount": 5})
     assert (charged.headers["x-key"], charged.matched, charged.status) == ("k", True, 201)
     assert (missed.url, missed.matched, missed.status) == ("/elsewhere?q=1", False, 404)
+
+
+def test_repeated_headers_are_recorded(stubs: WireMockAdapter, client: httpx.Client) -> None:
+    """As a list."""
+    client.get(stubs.url, headers=[("X-A", "1"), ("X-B", "2"), ("X-A", "3")])
+    (asked,) = stubs.requests
+    assert (asked.headers["x-a"], asked.headers["x-b"]) == (["1", "3"], "2")
 
 
 def test_scenarios_go_on_where_they_were(stubs: WireMockAdapter, client: httpx.Client) -> None:
@@ -223,6 +233,14 @@ def test_requests_match(
     assert answer.status_code == (200 if matched else 404)
 
 
+def test_a_state_without_a_scenario_asks_for_nothing(
+    stubs: WireMockAdapter, client: httpx.Client
+) -> None:
+    """As WireMock has it."""
+    stubs.stub({"url": "/a"}, {"body": "a"}, requiredScenarioState="ready")
+    assert client.get(f"{stubs.url}/a").text == "a"
+
+
 def test_responses(stubs: WireMockAdapter, client: httpx.Client) -> None:
     """Status, headers, the three kinds of body and a delay."""
     given: dict[str, dict[str, Any]] = {
@@ -300,6 +318,12 @@ def test_a_wrong_stub_is_refused(stubs: WireMockAdapter) -> None:
         ({"urlPattern": "("}, {}, "no regular expression"),
         ({"url": "/a"}, {"proxyBaseUrl": "http://example.com"}, r"WireMockAdapter\(its URL\)"),
         ("/a", {}, "must be a JSON object"),
+        ({"url": 5}, {}, "not a str"),
+        ({"headers": []}, {}, "not a dict"),
+        ({"headers": {"X": {"equalTo": 5}}}, {}, "not a str"),
+        ({"bodyPatterns": [{"equalToJson": "{"}]}, {}, "Expecting"),
+        ({"url": "/a"}, {"body": 5}, "not a str"),
+        ({"url": "/a"}, {"base64Body": "?"}, "base64"),
     ],
 )
 def test_what_the_bundled_server_does_not_speak_is_refused(

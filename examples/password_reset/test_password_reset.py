@@ -2,7 +2,7 @@
 
     pytest examples/password_reset
 
-In a project of yours the last line of :func:`open_world` and one more are the whole test:
+In a project of yours this is the whole test, and it fails with the shortest sequence:
 
     TestReset = venom_machine(open_world, ACTIONS).TestCase
 

@@ -55,7 +55,11 @@ class ClockAdapter(SnapshotSystem):
         # Given a datetime, time-machine changes the time zone of the process too; given a float, it
         # is not exact. A step is both right.
         self._travel = travel(0, tick=tick)
-        self._traveller = self._travel.start()
+        try:
+            self._traveller = self._travel.start()
+        except BaseException:
+            _ruling.release()
+            raise
         self._traveller.shift(start - _EPOCH)
         self._open = True
 

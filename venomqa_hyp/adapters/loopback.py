@@ -4,6 +4,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -76,29 +77,35 @@ class LoopbackServer:
 
 class _Server(ThreadingHTTPServer):
     answer: Answering
-    daemon_threads = False  # so that server_close() waits for them
     request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        arguments = (request, client_address)
+        # A daemon, or a server that nobody closes would keep the process alive.
+        thread = threading.Thread(target=self.process_request_thread, args=arguments, daemon=True)
         with self._lock:
-            self._open.add(request)
-        super().process_request(request, client_address)
+            self._open[request] = thread
+        thread.start()
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
-            self._open.discard(request)
+            self._open.pop(request, None)
         super().shutdown_request(request)
 
     def end_connections(self) -> None:
         with self._lock:
+            threads = list(self._open.values())
             for connection in self._open:
-                # Reading ends, an answer that is being written does not.
-                connection.shutdown(socket.SHUT_RD)
+                with suppress(OSError):  # the client was faster
+                    # Reading ends, an answer that is being written does not.
+                    connection.shutdown(socket.SHUT_RD)
+        for thread in threads:
+            thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Leave out connections that the client broke off; print the rest, as the base does."""

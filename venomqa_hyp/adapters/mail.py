@@ -35,7 +35,7 @@ class Mail:
 
     @cached_property
     def message(self) -> EmailMessage:
-        """The parsed message; a copy for this mail alone."""
+        """The parsed message, for reading only."""
         return BytesParser(policy=policy.default).parsebytes(self.raw)
 
     @property
@@ -52,6 +52,12 @@ class Mail:
     def html(self) -> str:
         """The HTML, or an empty text where there is none."""
         return self._body("html")
+
+    @cached_property
+    def _observed(self) -> dict[str, Any]:
+        # The policy of `message` fails on headers that break the rules; this one keeps them.
+        part = _part(message_from_bytes(self.raw))
+        return {"sender": self.sender, "recipients": list(self.recipients), **part}
 
     def _body(self, kind: str) -> str:
         part = self.message.get_body((kind,))
@@ -145,7 +151,7 @@ class MockMail(SnapshotSystem):
         self._outbox = content
 
     def _describe(self) -> Mapping[str, Any]:
-        return {"outbox": [_described(mail) for mail in self._outbox]}
+        return {"outbox": [mail._observed for mail in self._outbox]}
 
     def __repr__(self) -> str:
         return f"<MockMail {self.name!r}: {len(self._outbox)} mails>"
@@ -154,16 +160,6 @@ class MockMail(SnapshotSystem):
 def _addresses(message: Message, names: Iterable[str]) -> list[str]:
     headers = [str(value) for name in names for value in message.get_all(name, [])]
     return [address for _, address in getaddresses(headers) if address]
-
-
-def _described(mail: Mail) -> dict[str, Any]:
-    # The policy of 3.6 and later fails on headers that break the rules; this one keeps them as is.
-    message = message_from_bytes(mail.raw)
-    return {
-        "sender": mail.sender,
-        "recipients": list(mail.recipients),
-        **_part(message),
-    }
 
 
 def _part(message: Message) -> dict[str, Any]:

@@ -148,6 +148,12 @@ class MockQueue(SnapshotSystem):
             )
         return message
 
+    def _checked(self, queue: str, number: str) -> int:
+        message = self._messages.get(int(number))
+        if message is not None and message.queue != queue:
+            raise LookupError(f"{self.name}: message {number} is in queue {message.queue!r}.")
+        return int(number)
+
     def _save(self) -> tuple[int, dict[int, QueueMessage]]:
         return self._next_id, dict(self._messages)
 
@@ -172,11 +178,11 @@ class MockQueue(SnapshotSystem):
                 case "POST", ["queues", queue, "receive"]:
                     received = self.receive(queue)
                     return _json(200, _shown(received)) if received else Answer(204)
-                case "POST", ["queues", _, "messages", number, "release"]:
-                    self.release(int(number))
+                case "POST", ["queues", queue, "messages", number, "release"]:
+                    self.release(self._checked(queue, number))
                     return Answer(204)
-                case "DELETE", ["queues", _, "messages", number]:
-                    self.acknowledge(int(number))
+                case "DELETE", ["queues", queue, "messages", number]:
+                    self.acknowledge(self._checked(queue, number))
                     return Answer(204)
                 case "DELETE", ["queues", queue]:
                     self.purge(queue)

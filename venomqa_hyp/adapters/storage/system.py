@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -127,18 +127,20 @@ class _Moto:
             from moto.s3 import models
             from moto.utilities.utils import PARTITION_NAMES
         except ImportError as error:
-            raise _missing(name) from error
+            raise _missing(name, error) from error
         self.account: str = DEFAULT_ACCOUNT_ID
         self._models = models
         self._random = mock_random
+        self._tracking = _tracking(models)
         self._partitions = sorted(set(PARTITION_NAMES))
         self._chance: Any = type(mock_random)(0).getstate()
         self._buckets: dict[str, Any] = {}
         self._made: list[Any] = []
-        self._content: dict[str, dict[str, Any]] = {
-            partition: vars(models.S3Backend(partition, self.account))
-            for partition in self._partitions
-        }
+        self._content = self._empty()
+
+    def _empty(self) -> dict[str, dict[str, Any]]:
+        kind = self._models.S3Backend
+        return {partition: vars(kind(partition, self.account)) for partition in self._partitions}
 
     @contextmanager
     def used(self) -> Iterator[Any]:
@@ -154,7 +156,7 @@ class _Moto:
             )
             outer_chance = self._random.getstate()
             self._random.setstate(self._chance)
-            tracked = {kind: len(kind.instances_tracked) for kind in _tracking(models)}
+            tracked = {kind: len(kind.instances_tracked) for kind in self._tracking}
             for item, partition in zip(objects, self._partitions, strict=True):
                 item.__dict__ = self._content[partition]
             try:
@@ -191,6 +193,7 @@ class _Moto:
     def close(self) -> None:
         with _moto_is_used:
             self._dispose()
+            self._content, self._buckets = self._empty(), {}
 
     def _dispose(self) -> None:
         """Close the temporary files of all keys; moto warns of those that are left open."""
@@ -199,7 +202,8 @@ class _Moto:
         self._made = []
 
 
-def _tracking(models: Any) -> Iterable[Any]:
+def _tracking(models: Any) -> list[Any]:
+    """Return the classes that keep a list of their instances."""
     kinds = [kind for kind in vars(models).values() if isinstance(kind, type)]
     return [kind for kind in kinds if hasattr(kind, "instances_tracked")]
 
@@ -209,16 +213,19 @@ class _Server:
 
     def __init__(self, moto: _Moto, name: str, host: str, port: int) -> None:
         try:
-            from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
-            from werkzeug.serving import make_server
+            from moto.moto_server import werkzeug_app
+            from werkzeug.serving import WSGIRequestHandler, make_server
         except ImportError as error:
-            raise _missing(name) from error
+            raise _missing(name, error) from error
 
-        class Handler(MotoRequestHandler):
+        # Newer versions of moto have their own, for metadata with an underscore in its name.
+        known: Any = getattr(werkzeug_app, "MotoRequestHandler", WSGIRequestHandler)
+
+        class Handler(known):  # type: ignore[misc]
             def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
                 """Log nothing: what happened is in the store."""
 
-        application = create_backend_app("s3")
+        application = werkzeug_app.create_backend_app("s3")
 
         def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
             environ["HTTP_X_MOTO_ACCOUNT_ID"] = moto.account
@@ -258,8 +265,8 @@ class _Server:
         self._server.server_close()
 
 
-def _missing(name: str) -> SystemUnavailable:
+def _missing(name: str, error: ImportError) -> SystemUnavailable:
     return SystemUnavailable(
-        f"{name}: an S3 store needs moto, which is not installed. "
-        "Run: pip install 'venomqa-hyp[s3]'"
+        f"{name}: an S3 store needs moto 5.2, which is not there: {error}. "
+        "Run: pip install --upgrade 'venomqa-hyp[s3]'"
     )

@@ -50,21 +50,28 @@ _URLS = ("url", "urlPath", "urlPattern", "urlPathPattern")
 _REQUEST = frozenset({"method", "queryParameters", "headers", "bodyPatterns", *_URLS})
 
 
-def check(pattern: Mapping[str, Any]) -> None:
+def check(pattern: Any) -> None:
     """Raise :class:`UnsupportedStub` for what :func:`matches` could not decide."""
     check_words("request", pattern, _REQUEST)
+    check_kinds("request", pattern, {"method": str, **dict.fromkeys(_URLS, str)})
+    check_kinds("request", pattern, {"queryParameters": dict, "headers": dict})
+    check_kinds("request", pattern, {"bodyPatterns": list})
     if len([word for word in _URLS if word in pattern]) > 1:
         raise UnsupportedStub(f"request has more than one of {', '.join(_URLS)}")
+    for word in ("urlPattern", "urlPathPattern"):
+        _check_expression(f"request.{word}", pattern.get(word, ""))
     for word in ("queryParameters", "headers"):
         for name, condition in pattern.get(word, {}).items():
             _check_condition(f"request.{word}.{name}", condition)
     for condition in pattern.get("bodyPatterns", ()):
         _check_condition("request.bodyPatterns", condition)
-    try:
-        for word in ("urlPattern", "urlPathPattern"):
-            re.compile(pattern.get(word, ""))
-    except re.error as error:
-        raise UnsupportedStub(f"request.{word} is no regular expression: {error}") from error
+
+
+def check_kinds(where: str, given: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    """Raise :class:`UnsupportedStub` where a word stands for something of another type."""
+    for word, kind in kinds.items():
+        if word in given and not isinstance(given[word], kind):
+            raise UnsupportedStub(f"{where}.{word} is {given[word]!r:.60}, not a {kind.__name__}")
 
 
 def check_words(where: str, given: object, known: frozenset[str]) -> None:
@@ -121,15 +128,23 @@ def _check_condition(where: str, condition: object) -> None:
             return
         words = [word for word in condition if word in _CONDITIONS]
         if len(words) == 1:
-            known = frozenset(words) | _OPTIONS.get(words[0], frozenset())
-            check_words(where, condition, known)
-            if words[0] in ("matches", "doesNotMatch"):
-                _check_expression(where, condition[words[0]])
+            _check_options(where, words[0], condition)
             return
     raise UnsupportedStub(
         f"{where} is {condition!r:.80}, but the bundled server knows these conditions: "
         f"{', '.join([*_CONDITIONS, 'absent'])}, one at a time"
     )
+
+
+def _check_options(where: str, word: str, condition: Mapping[str, Any]) -> None:
+    check_words(where, condition, _OPTIONS.get(word, frozenset()) | {word})
+    if word == "equalToJson":
+        if isinstance(condition[word], str):
+            json.loads(condition[word])
+        return
+    check_kinds(where, condition, {word: str})
+    if word in ("matches", "doesNotMatch"):
+        _check_expression(where, condition[word])
 
 
 def _check_expression(where: str, expression: str) -> None:

@@ -11,7 +11,12 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from venomqa_hyp.adapters.loopback import Answer, LoopbackServer, Request
-from venomqa_hyp.adapters.wiremock.matching import UnsupportedStub, check, check_words, matches
+from venomqa_hyp.adapters.wiremock.matching import (
+    check,
+    check_kinds,
+    check_words,
+    matches,
+)
 
 _STARTED = "Started"
 _STUB = frozenset(
@@ -28,6 +33,7 @@ _STUB = frozenset(
         "response",
     }
 )
+_NAMES = ("id", "uuid", "scenarioName", "requiredScenarioState", "newScenarioState")
 _RESPONSE = frozenset(
     {"status", "headers", "body", "jsonBody", "base64Body", "fixedDelayMilliseconds"}
 )
@@ -80,7 +86,7 @@ class StubServer:
         try:
             with self._lock:
                 return self._administer(request, parts)
-        except (UnsupportedStub, ValueError) as error:
+        except ValueError as error:
             return _json(422, {"errors": [{"code": 10, "title": str(error)}]})
 
     def _answer_by_stub(self, request: Request) -> Answer:
@@ -100,8 +106,8 @@ class StubServer:
         return sorted(self._stubs, key=lambda stub: int(stub.get("priority", 5)))
 
     def _takes(self, stub: Mapping[str, Any], request: Request) -> bool:
-        required = stub.get("requiredScenarioState")
-        if required is not None and self._states.get(stub.get("scenarioName", "")) != required:
+        state = self._states.get(stub.get("scenarioName", ""))
+        if state not in (None, stub.get("requiredScenarioState", state)):
             return False
         return matches(stub.get("request", {}), request)
 
@@ -187,7 +193,7 @@ class StubServer:
 
     def _import(self, given: Any) -> None:
         """Add stubs: of several, the first counts as added last."""
-        stubs = [_checked(stub) for stub in given["mappings"]]
+        stubs = [_checked(stub) for stub in given.get("mappings", [])]
         ids = {stub["id"] for stub in stubs}
         kept = [stub for stub in self._stubs if stub["id"] not in ids]
         if given.get("importOptions", {}).get("deleteAllNotInImport"):
@@ -212,7 +218,12 @@ def _checked(given: object) -> dict[str, Any]:
     check_words("the stub", given, _STUB)
     assert isinstance(given, dict)
     check(given.get("request", {}))
-    check_words("response", given.get("response", {}), _RESPONSE)
+    check_kinds("the stub", given, {"priority": int, **dict.fromkeys(_NAMES, str)})
+    response = given.get("response", {})
+    check_words("response", response, _RESPONSE)
+    check_kinds("response", response, {"status": int, "headers": dict, "body": str})
+    check_kinds("response", response, {"base64Body": str, "fixedDelayMilliseconds": int})
+    base64.b64decode(response.get("base64Body", ""), validate=True)
     number = given.get("id") or given.get("uuid") or str(uuid.uuid4())
     return {**given, "id": number, "uuid": number}
 
@@ -220,7 +231,7 @@ def _checked(given: object) -> dict[str, Any]:
 def _response(response: Mapping[str, Any]) -> Answer:
     headers = []
     for name, value in response.get("headers", {}).items():
-        headers += [(name, item) for item in (value if isinstance(value, list) else [value])]
+        headers += [(name, str(item)) for item in (value if isinstance(value, list) else [value])]
     if "jsonBody" in response:
         body = json.dumps(response["jsonBody"], separators=(",", ":")).encode()
     elif "base64Body" in response:
@@ -234,12 +245,17 @@ def _recorded(
     request: Request, stub: Mapping[str, Any] | None, response: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the entry of the journal, in the words of WireMock that the adapter reads."""
+    headers: dict[str, Any] = {}
+    for name, value in request.headers:
+        earlier = headers.get(name)
+        several = [*(earlier if isinstance(earlier, list) else [earlier]), value]
+        headers[name] = value if earlier is None else several
     return {
         "id": str(uuid.uuid4()),
         "request": {
             "method": request.method,
             "url": request.path,
-            "headers": dict(request.headers),
+            "headers": headers,
             "bodyAsBase64": base64.b64encode(request.body).decode(),
             "body": request.body.decode("utf-8", "replace"),
         },
