@@ -80,7 +80,9 @@ def test_a_template_in_use_is_named(dsn: str) -> None:
     with psycopg.connect(dsn, application_name="the shop") as other:
         other.execute("SELECT 1")
         with (
-            pytest.raises(SystemUnavailable, match=r"being accessed.*pid \d+ \(the shop, idle in"),
-            PostgresAdapter.clone(dsn, "gw0"),
+            pytest.raises(
+                SystemUnavailable, match=r"still are after 0\.2 s: pid \d+ \(the shop, idle in"
+            ),
+            PostgresAdapter.clone(dsn, "gw0", lock_timeout=0.2),
         ):
             pass

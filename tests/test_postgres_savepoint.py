@@ -296,9 +296,18 @@ def test_forgotten_savepoints_are_released(
     first, second, third = (mode.checkpoint(name) for name in "abc")
     mode.forget(second)
     assert len(connection.savepoints) == 3
+    connection.execute("INSERT INTO log VALUES ('not committed')")
     mode.forget(third)
+    connection.rollback()
+    assert len(connection.savepoints) == 3
+    assert mode.observe().data["tables"]["log"]["rows"] == []
+    fourth = mode.checkpoint("d")
+    mode.forget(fourth)
     assert len(connection.savepoints) == 1
     mode.rollback(first)
+    mode.checkpoint("e")
+    mode.close()
+    assert connection.savepoints == []
 
 
 def test_sequences_and_schema_roll_back(connection: SharedConnection, mode: SavepointMode) -> None:

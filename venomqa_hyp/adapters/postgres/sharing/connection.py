@@ -12,7 +12,7 @@ Two things would end the transaction itself: COMMIT and ROLLBACK sent as SQL. A 
 deferred to the end of the transaction makes COMMIT fail, and the connection is closed after either.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -250,12 +250,14 @@ class SharedConnection(psycopg.Connection[Any]):
         del self.savepoints[self.savepoints.index(name) + 1 :]
         self._busy = False
 
-    def release(self) -> None:
-        """Drop the savepoint that was set last; what was done since stays."""
-        name = self.savepoints.pop()
-        self._send(
-            f"RELEASE SAVEPOINT {_APPLICATION}; RELEASE SAVEPOINT {name}; SAVEPOINT {_APPLICATION}"
-        )
+    def release(self, names: Set[str]) -> None:
+        """Drop those of the named savepoints that no other lies on; what was done since stays."""
+        # Not while the application has begun something: it would be committed by this.
+        while self.savepoints and self.savepoints[-1] in names and self._is_idle:
+            self._send(
+                f"RELEASE SAVEPOINT {_APPLICATION}; RELEASE SAVEPOINT {self.savepoints.pop()}; "
+                f"SAVEPOINT {_APPLICATION}"
+            )
 
     def check_usable(self) -> None:
         """Raise if the transaction of the test is gone, or was not the application's only one.
@@ -378,6 +380,11 @@ class SharedConnection(psycopg.Connection[Any]):
     def _undo(self) -> None:
         self._send(f"ROLLBACK TO SAVEPOINT {_APPLICATION}")
         self._busy = False
+
+    @property
+    def _is_idle(self) -> bool:
+        status = self.pgconn.transaction_status
+        return status == _INTRANS and not self._busy and not self._blocks
 
     def _wrote(self) -> bool:
         # A transaction that writes gets an id, and with it those it is inside of. Each holds a
