@@ -7,6 +7,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from postgres_shop import name_of
+
+from venomqa_hyp.cli.demo import DemoOptions, load_example
 
 for needed in ("flask", "waitress", "sqlalchemy"):
     pytest.importorskip(needed)
@@ -57,3 +60,26 @@ def test_without_sqlalchemy_the_error_says_what_to_install(tmp_path: Path) -> No
     code, _, err = run("demo", "--postgres", "postgresql://nowhere/", folder=tmp_path)
     assert code == 1
     assert "pip install 'venomqa-hyp[demo-postgres]'" in err
+
+
+def test_no_connection_of_the_pool_is_ended(postgres_url: str) -> None:
+    """Rolled back under a live pool, the next requests use the same connections."""
+    options = DemoOptions("all", False, 0, 1, True, postgres_url)
+    example = load_example(options)
+    actions = {action.name: action for action in example.ACTIONS}
+    with (
+        example.orders_database(postgres_url) as dsn,
+        psycopg.connect(postgres_url, autocommit=True) as admin,
+        example.serve_orders(dsn) as server,
+        example.open_world(server.url, dsn) as world,
+    ):
+        pool = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+        before, start = world.observe(), world.checkpoint("start")
+        for _ in range(3):
+            made = world.act(actions["create_order"], {"amount": 5})
+            assert made.success, made
+            assert world.act(actions["pay"], {"order": 1}).success
+            sessions = set(admin.execute(pool, [name_of(dsn)]).fetchall())
+            world.rollback(start)
+            assert world.observe() == before
+        assert set(admin.execute(pool, [name_of(dsn)]).fetchall()) >= sessions
