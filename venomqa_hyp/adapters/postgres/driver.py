@@ -27,6 +27,7 @@ _SETTINGS = EXACT | {
     "statement_timeout": "0",
     "synchronous_commit": "off",
     "client_min_messages": "warning",
+    "application_name": "venomqa",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
@@ -74,7 +75,6 @@ class Connection:
         self._error = driver.Error
         info = connected.info
         self.where = f"database {info.dbname!r} on {info.host or 'a local socket'}:{info.port}"
-        self.user: str = info.user
         self.version: int = info.server_version
         try:
             self._prepare(lock_timeout)
@@ -133,7 +133,8 @@ class Connection:
         try:
             yield
         except self._error as error:
-            raise Failed(_text(error), error.sqlstate) from error
+            lost = self._connection.closed
+            raise Failed(_text(error), None if lost else error.sqlstate) from error
 
 
 def _answer(

@@ -14,6 +14,7 @@ from venomqa_hyp.errors import SystemUnavailable
 _COMMENT = "Journal of venomqa-hyp. To remove it when no test runs: venomqa clean DSN"
 #: The advisory lock, in the namespace of this database; the letters of "venomqa".
 _LOCK = int.from_bytes(b"venomqa", "big")
+_LOCK_HALVES = [_LOCK >> 32, _LOCK & 0xFFFFFFFF]
 #: A session in which this is on writes no journal.
 OWN_SESSION = f"{JOURNAL}.own_session"
 
@@ -28,9 +29,9 @@ def claim(connection: Connection) -> None:
     except Failed as error:
         if not error.is_lock:
             raise
-        holders = connection.execute(_HOLDERS, [_LOCK >> 32, _LOCK & 0xFFFFFFFF])
+        holders = [row[0] for row in connection.execute(_HOLDERS, _LOCK_HALVES)]
         raise SystemUnavailable(
-            f"{connection.where} is used by another run: process {holders or 'unknown'} holds the "
+            f"{connection.where} is used by another run: {', '.join(holders) or 'it'} holds the "
             "lock of its journal. Two runs would roll back each other's changes: give each a "
             "database of its own, with PostgresAdapter.clone(dsn, worker_id), or end the other."
         ) from error
@@ -279,7 +280,8 @@ _RESTORE = f"""
     END $restore$"""
 
 _HOLDERS = """
-    SELECT format('%%s (%%s, since %%s)', pid, application_name, backend_start::timestamp(0))
+    SELECT format('process %%s (%%s, since %%s)',
+        pid, application_name, backend_start::timestamp(0))
     FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())

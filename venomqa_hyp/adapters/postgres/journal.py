@@ -132,10 +132,10 @@ class _Store:
         try:
             install.remove(connection)
             self._catalog = read(connection, schemas)
+            self.tables = observed_tables(connection, self._catalog, choice)
             install.install(connection, self._catalog)
         except Failed as error:
             raise SystemUnavailable(self._explained("install the journal", error)) from error
-        self.tables = observed_tables(connection, self._catalog, choice)
         self._schema = schema.lines(connection, self._catalog)
         self._fingerprint = self._ask()[-1][2]
         self._names = {sequence.number: sequence.name for sequence in self._catalog.sequences}
@@ -238,13 +238,14 @@ def _silence(connection: Connection) -> None:
     except Failed as error:
         if error.sqlstate != _NOT_ALLOWED:
             raise
+        ((role,),) = connection.execute("SELECT current_user")
         grant = (
-            f"GRANT SET ON PARAMETER session_replication_role TO {quoted(connection.user)}"
+            f"GRANT SET ON PARAMETER session_replication_role TO {quoted(role)}"
             if connection.version >= 150000
             else "nothing can be granted before PostgreSQL 15"
         )
         raise SystemUnavailable(
-            f"{connection.where}: the role {connection.user!r} may not set "
+            f"{connection.where}: the role {role!r} may not set "
             "session_replication_role, without which putting a row back would fire the triggers "
             f"and foreign keys of the application. As a superuser: {grant}; or connect as a "
             "superuser of the test server."
