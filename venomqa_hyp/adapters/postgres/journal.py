@@ -173,7 +173,7 @@ class _Store:
         except Failed as error:
             self._refuse_changed_schema(error)
             raise RollbackError(self._explained("roll back", error)) from error
-        return bool(outcome == "done")
+        return bool(outcome)
 
     def answers(self) -> Mapping[str, Mapping[str, Any]]:
         return self.queries.answers()
