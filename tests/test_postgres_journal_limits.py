@@ -322,6 +322,7 @@ def test_a_schema_of_somebody_else_is_not_touched(db: Database) -> None:
         ("DROP TABLE orders", "gone: column orders.id integer"),
         ("DROP SEQUENCE orders_id_seq CASCADE", "gone: sequence public.orders_id_seq"),
         ("ALTER TABLE orders DISABLE TRIGGER ALL", "trigger venomqa_journal_delete .*disabled"),
+        ("CREATE SCHEMA tenant CREATE TABLE orders (id int)", "new: schema tenant"),
         ("DROP SCHEMA venomqa_journal CASCADE", "gone: trigger venomqa_journal_delete"),
     ],
 )
@@ -527,13 +528,15 @@ def test_the_beginning_is_identified_by_its_content(db: Database) -> None:
 
 
 def test_tables_and_columns_that_are_not_observed_are_rolled_back(db: Database) -> None:
-    db.execute("CREATE TABLE hidden (a int)")
+    db.execute("CREATE TABLE hidden (a serial)", "CREATE SEQUENCE alone")
     options = {"observe_tables": ["orders"], "ignore_columns": ["orders.note", "total"]}
     with closing(journal(db, **options)) as system:
         before, content = system.observe(), db.dump()
         handle = system.checkpoint("before")
         assert before.data["tables"]["orders"]["columns"] == ("id",)
-        db.execute("UPDATE orders SET total = 7, note = 'x'", "INSERT INTO hidden VALUES (1)")
+        assert before.data["sequences"] == {"orders_id_seq": (3, True)}
+        db.execute("UPDATE orders SET total = 7, note = 'x'", "INSERT INTO hidden DEFAULT VALUES")
+        db.execute("SELECT nextval('alone')")
         after = system.observe()
         assert after == before
         assert after.data["tables"] == before.data["tables"]

@@ -118,9 +118,9 @@ class Connection:
 
         :param load: number of a type -> what makes a value of its text.
         """
-        with self._translated(), self._connection.transaction():
-            self._connection.execute("SET TRANSACTION READ ONLY")
-            with self._connection.pipeline():
+        with self._translated():
+            with self._connection.pipeline(), self._connection.transaction():
+                self._connection.execute("SET TRANSACTION READ ONLY")
                 cursors = [self._connection.execute(sql) for sql in statements]
             return [_answer(cursor, load) for cursor in cursors]
 

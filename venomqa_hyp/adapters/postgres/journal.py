@@ -140,6 +140,11 @@ class _Store:
         self._fingerprint = self._ask()[-1][2]
         self._names = {sequence.number: sequence.name for sequence in self._catalog.sequences}
         self._numbers = {name: number for number, name in self._names.items()}
+        self._hidden = frozenset(
+            sequence.name
+            for sequence in self._catalog.sequences
+            if choice.tables is not None and sequence.owner not in self.tables
+        )
         self.metadata = {"mode": "journal", "left_out": self._catalog.left_out}
 
     def take(self) -> Taken:
@@ -157,7 +162,7 @@ class _Store:
             if content is None
         }
         self._clean_up(len(entries))
-        return Taken(entries, counters)
+        return Taken(entries, counters, self._hidden)
 
     def restore(self, moves: Mapping[int, Move], counters: Mapping[str, Any]) -> bool:
         rows = [
