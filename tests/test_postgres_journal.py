@@ -2,18 +2,13 @@
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from decimal import Decimal
 from typing import Any
 
 import postgres_database
-import psycopg
 import pytest
 from postgres_database import Database
 
-from venomqa_hyp.adapters.postgres import PostgresAdapter, remove_journal
-from venomqa_hyp.core import changes
-from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable, WorldError
+from venomqa_hyp.adapters.postgres import PostgresAdapter
 from venomqa_hyp.testing import check_rollbackable
 
 
@@ -232,8 +227,9 @@ FEATURES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "constraints": (
         [
-            "CREATE TABLE places (id int PRIMARY KEY, rank int UNIQUE DEFERRABLE INITIALLY DEFERRED, "
-            "span int4range, EXCLUDE USING gist (span WITH &&), CHECK (id > 0))",
+            "CREATE TABLE places (id int PRIMARY KEY, "
+            "rank int UNIQUE DEFERRABLE INITIALLY DEFERRED, span int4range, "
+            "EXCLUDE USING gist (span WITH &&), CHECK (id > 0))",
             "CREATE TABLE first (id int PRIMARY KEY, other int)",
             "CREATE TABLE second (id int PRIMARY KEY, "
             "other int REFERENCES first DEFERRABLE INITIALLY DEFERRED)",

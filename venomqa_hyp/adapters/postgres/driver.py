@@ -27,6 +27,7 @@ _SETTINGS = EXACT | {
     "statement_timeout": "0",
     "synchronous_commit": "off",
     "client_min_messages": "warning",
+    "application_name": "venomqa",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
@@ -90,7 +91,6 @@ class Connection:
         self.where = f"database {info.dbname!r} on {info.host or 'a local socket'}:{info.port}"
         #: The address that was reached; of a socket, its folder.
         self.host: str = info.hostaddr or info.host
-        self.user: str = info.user
         self.version: int = info.server_version
         try:
             self._prepare(lock_timeout)
@@ -134,9 +134,9 @@ class Connection:
 
         :param load: number of a type -> what makes a value of its text.
         """
-        with self._translated(), self._connection.transaction():
-            self._connection.execute("SET TRANSACTION READ ONLY")
-            with self._connection.pipeline():
+        with self._translated():
+            with self._connection.pipeline(), self._connection.transaction():
+                self._connection.execute("SET TRANSACTION READ ONLY")
                 cursors = [self._connection.execute(sql) for sql in statements]
             return [answer(cursor, load) for cursor in cursors]
 
@@ -149,7 +149,8 @@ class Connection:
         try:
             yield
         except self._error as error:
-            raise Failed(_text(error), error.sqlstate) from error
+            lost = self._connection.closed
+            raise Failed(_text(error), None if lost else error.sqlstate) from error
 
 
 def answer(

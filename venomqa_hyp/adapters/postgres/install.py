@@ -14,6 +14,7 @@ from venomqa_hyp.errors import SystemUnavailable
 _COMMENT = "Journal of venomqa-hyp. To remove it when no test runs: venomqa clean DSN"
 #: The advisory lock, in the namespace of this database; the letters of "venomqa".
 _LOCK = int.from_bytes(b"venomqa", "big")
+_LOCK_HALVES = [_LOCK >> 32, _LOCK & 0xFFFFFFFF]
 #: A session in which this is on writes no journal.
 OWN_SESSION = f"{JOURNAL}.own_session"
 
@@ -28,9 +29,9 @@ def claim(connection: Connection) -> None:
     except Failed as error:
         if not error.is_lock:
             raise
-        holders = connection.execute(_HOLDERS, [_LOCK >> 32, _LOCK & 0xFFFFFFFF])
+        holders = [row[0] for row in connection.execute(_HOLDERS, _LOCK_HALVES)]
         raise SystemUnavailable(
-            f"{connection.where} is used by another run: process {holders or 'unknown'} holds the "
+            f"{connection.where} is used by another run: {', '.join(holders) or 'it'} holds the "
             "lock of its journal. Two runs would roll back each other's changes: give each a "
             "database of its own, with PostgresAdapter.clone(dsn, worker_id), or end the other."
         ) from error
@@ -70,17 +71,14 @@ def _statements(catalog: Catalog) -> Iterator[str]:
     yield f"COMMENT ON SCHEMA {JOURNAL} IS {literal(_COMMENT)}"
     yield (
         f"CREATE UNLOGGED TABLE {JOURNAL}.entry "
-        "(number bigint NOT NULL, sign integer NOT NULL, content text NOT NULL)"
-    )
-    yield (
-        f"CREATE TABLE {JOURNAL}.covered "
-        "(number bigint PRIMARY KEY, lock text, remove text, add text)"
+        "(number bigint NOT NULL, sign integer NOT NULL, content text NOT NULL) "
+        # Its lock would be in the way of ours; space is freed between two steps instead.
+        "WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off)"
     )
     for relation in catalog.relations.values():
         yield from _triggers(relation, catalog.relations[relation.root])
     for root in catalog.roots:
-        statements = ", ".join(map(literal, (_lock(root), _remove(root), _add(root))))
-        yield f"INSERT INTO {JOURNAL}.covered VALUES ({root.number}, {statements})"
+        yield from _movers(root)
     yield _fingerprint(catalog)
     yield _sequences(catalog)
     yield _TAKE
@@ -150,18 +148,43 @@ def _report(function: str, relation: Relation, root: Relation) -> str:
     )
 
 
-def _lock(root: Relation) -> str:
-    # Waits for statements that write, and lets those that read go on.
+def _movers(root: Relation) -> Iterator[str]:
+    """Yield the functions that lock a table, and that remove and add rows."""
     only = "" if root.partitioned else "ONLY "
-    return f"LOCK TABLE {only}{root.sql} IN SHARE ROW EXCLUSIVE MODE"
+    # Waits for statements that write, and lets those that read go on.
+    lock = f"LOCK TABLE {only}{root.sql} IN SHARE ROW EXCLUSIVE MODE"
+    yield (
+        f"CREATE FUNCTION {JOURNAL}.lock_{root.number}() RETURNS void LANGUAGE plpgsql "
+        f"AS {literal(f'BEGIN {lock}; END')}"
+    )
+    move = f"""
+        DECLARE
+            moved bigint;
+        BEGIN
+            IF cardinality($1) > 0 THEN
+                {_remove(root, only)};
+                GET DIAGNOSTICS moved = ROW_COUNT;
+                IF moved <> cardinality($1) THEN
+                    RAISE EXCEPTION USING ERRCODE = 'triggered_data_change_violation',
+                        MESSAGE = format('of %s rows that the journal reported, table %s holds %s',
+                            cardinality($1), {root.number}::oid::regclass, moved);
+                END IF;
+            END IF;
+            IF cardinality($2) > 0 THEN
+                {_add(root)};
+            END IF;
+        END"""
+    yield (
+        f"CREATE FUNCTION {JOURNAL}.move_{root.number}(text[], text[]) RETURNS void "
+        f"LANGUAGE plpgsql AS {literal(move)}"
+    )
 
 
-def _remove(root: Relation) -> str:
+def _remove(root: Relation, only: str) -> str:
     """Return the statement that removes the rows of ``$1``, one for each element.
 
     A key is only the way to find a row quickly: the whole row must be equal.
     """
-    only = "" if root.partitioned else "ONLY "
     row = root.row(root.columns, "r")
     if root.key:
         found = " AND ".join(
@@ -177,20 +200,23 @@ def _remove(root: Relation) -> str:
         DELETE FROM {only}{root.sql} AS r USING (
             SELECT r.tableoid AS part, r.ctid AS place, w.copies,
                 row_number() OVER (PARTITION BY w.content) AS copy
-            FROM (SELECT content, count(*) AS copies FROM unnest($1) AS content GROUP BY content)
-                AS w
+            FROM (
+                SELECT u.content, count(*) AS copies FROM unnest($1) AS u (content)
+                GROUP BY u.content
+            ) AS w
             JOIN {only}{root.sql} AS r ON {row} = w.content
         ) AS found
         WHERE r.ctid = found.place AND r.tableoid = found.part AND found.copy <= found.copies"""
 
 
 def _add(root: Relation) -> str:
-    names = ", ".join(quoted(column.name) for column in root.columns if not column.generated)
+    names = [quoted(column.name) for column in root.columns if not column.generated]
     if not names:
-        return f"INSERT INTO {root.sql} SELECT FROM unnest($1)"
+        return f"INSERT INTO {root.sql} SELECT FROM unnest($2)"
+    values = ", ".join(f"w.{name}" for name in names)
     return (
-        f"INSERT INTO {root.sql} ({names}) OVERRIDING SYSTEM VALUE "
-        f"SELECT {names} FROM unnest($1::{root.sql}[]) AS w"
+        f"INSERT INTO {root.sql} ({', '.join(names)}) OVERRIDING SYSTEM VALUE "
+        f"SELECT {values} FROM unnest($2::{root.sql}[]) AS w"
     )
 
 
@@ -200,6 +226,7 @@ def _fingerprint(catalog: Catalog) -> str:
     A change of a column or trigger rewrites its row in the catalog, which has then another xmin.
     """
     schemas = f"'{{{','.join(map(str, catalog.schemas))}}}'::oid[]"
+    others = "(SELECT sum(oid::bigint) FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%')"
     tables = f"'{{{','.join(map(str, catalog.relations))}}}'::oid[]"
     return f"""
         CREATE FUNCTION {JOURNAL}.fingerprint() RETURNS text LANGUAGE sql
@@ -210,7 +237,8 @@ def _fingerprint(catalog: Catalog) -> str:
             (SELECT sum(hashint8extended(xmin::text::bigint, attnum)) || ' ' || count(*)
                 FROM pg_attribute WHERE attrelid = ANY ({tables}) AND attnum > 0),
             (SELECT sum(hashint8extended(xmin::text::bigint, oid::bigint)) || ' ' || count(*)
-                FROM pg_trigger WHERE tgrelid = ANY ({tables})))
+                FROM pg_trigger WHERE tgrelid = ANY ({tables})),
+            {others if catalog.covers_all else "NULL"})
         $fingerprint$"""
 
 
@@ -246,40 +274,34 @@ _TAKE = f"""
 
 _RESTORE = f"""
     CREATE FUNCTION {JOURNAL}.restore(
-        numbers bigint[], signs integer[], contents text[],
+        tables bigint[], signs integer[], contents text[],
         sequences bigint[], counters bigint[], called boolean[]
-    ) RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $restore$
+    ) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $restore$
     DECLARE
         one record;
-        contents_of text[];
-        changed bigint;
     BEGIN
         -- The tables before the journal: a statement that has begun needs the journal to end.
-        FOR one IN SELECT lock FROM {JOURNAL}.covered WHERE number = ANY (numbers) ORDER BY number
-        LOOP EXECUTE one.lock; END LOOP;
+        FOR one IN SELECT DISTINCT number FROM unnest(tables) AS number ORDER BY number
+        LOOP EXECUTE format('SELECT {JOURNAL}.lock_%s()', one.number); END LOOP;
         LOCK TABLE {JOURNAL}.entry IN SHARE ROW EXCLUSIVE MODE;
-        IF EXISTS (SELECT FROM {JOURNAL}.entry) THEN RETURN 'entries'; END IF;
+        IF EXISTS (SELECT FROM {JOURNAL}.entry) THEN RETURN false; END IF;
         FOR one IN
-            SELECT covered.number, sign, array_agg(content) AS contents, remove, add
-            FROM unnest(numbers, signs, contents) AS moved (number, sign, content)
-            JOIN {JOURNAL}.covered ON covered.number = moved.number
-            GROUP BY covered.number, sign ORDER BY covered.number, sign
+            SELECT number, array_agg(content) FILTER (WHERE sign < 0) AS removed,
+                array_agg(content) FILTER (WHERE sign > 0) AS added
+            FROM unnest(tables, signs, contents) AS moved (number, sign, content)
+            GROUP BY number ORDER BY number
         LOOP
-            EXECUTE CASE WHEN one.sign < 0 THEN one.remove ELSE one.add END USING one.contents;
-            GET DIAGNOSTICS changed = ROW_COUNT;
-            IF changed <> cardinality(one.contents) THEN
-                RAISE EXCEPTION USING ERRCODE = 'triggered_data_change_violation', MESSAGE = format(
-                    'of %s rows that the journal reported, table %s holds %s',
-                    cardinality(one.contents), one.number::oid::regclass, changed);
-            END IF;
+            EXECUTE format('SELECT {JOURNAL}.move_%s($1, $2)', one.number)
+                USING one.removed, one.added;
         END LOOP;
-        PERFORM setval(sequence::oid::regclass, counter, is_called)
-            FROM unnest(sequences, counters, called) AS s (sequence, counter, is_called);
-        RETURN 'done';
+        PERFORM setval(number::oid::regclass, counter, is_called)
+            FROM unnest(sequences, counters, called) AS s (number, counter, is_called);
+        RETURN true;
     END $restore$"""
 
 _HOLDERS = """
-    SELECT format('%%s (%%s, since %%s)', pid, application_name, backend_start::timestamp(0))
+    SELECT format('process %%s (%%s, since %%s)',
+        pid, application_name, backend_start::timestamp(0))
     FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -132,14 +132,19 @@ class _Store:
         try:
             install.remove(connection)
             self._catalog = read(connection, schemas)
+            self.tables = observed_tables(connection, self._catalog, choice)
             install.install(connection, self._catalog)
         except Failed as error:
             raise SystemUnavailable(self._explained("install the journal", error)) from error
-        self.tables = observed_tables(connection, self._catalog, choice)
         self._schema = schema.lines(connection, self._catalog)
         self._fingerprint = self._ask()[-1][2]
         self._names = {sequence.number: sequence.name for sequence in self._catalog.sequences}
         self._numbers = {name: number for number, name in self._names.items()}
+        self._hidden = frozenset(
+            sequence.name
+            for sequence in self._catalog.sequences
+            if choice.tables is not None and sequence.owner not in self.tables
+        )
         self.metadata = {"mode": "journal", "left_out": self._catalog.left_out}
 
     def take(self) -> Taken:
@@ -157,7 +162,7 @@ class _Store:
             if content is None
         }
         self._clean_up(len(entries))
-        return Taken(entries, counters)
+        return Taken(entries, counters, self._hidden)
 
     def restore(self, moves: Mapping[int, Move], counters: Mapping[str, Any]) -> bool:
         rows = [
@@ -173,7 +178,7 @@ class _Store:
         except Failed as error:
             self._refuse_changed_schema(error)
             raise RollbackError(self._explained("roll back", error)) from error
-        return bool(outcome == "done")
+        return bool(outcome)
 
     def answers(self) -> Mapping[str, Mapping[str, Any]]:
         return self.queries.answers()
@@ -238,13 +243,14 @@ def _silence(connection: Connection) -> None:
     except Failed as error:
         if error.sqlstate != _NOT_ALLOWED:
             raise
+        ((role,),) = connection.execute("SELECT current_user")
         grant = (
-            f"GRANT SET ON PARAMETER session_replication_role TO {quoted(connection.user)}"
+            f"GRANT SET ON PARAMETER session_replication_role TO {quoted(role)}"
             if connection.version >= 150000
             else "nothing can be granted before PostgreSQL 15"
         )
         raise SystemUnavailable(
-            f"{connection.where}: the role {connection.user!r} may not set "
+            f"{connection.where}: the role {role!r} may not set "
             "session_replication_role, without which putting a row back would fire the triggers "
             f"and foreign keys of the application. As a superuser: {grant}; or connect as a "
             "superuser of the test server."
