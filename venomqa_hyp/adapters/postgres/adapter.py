@@ -1,11 +1,14 @@
 """The PostgreSQL system: one front, a mode behind it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
-from venomqa_hyp.adapters.postgres.journal import JournalMode
+from venomqa_hyp.adapters.postgres.choosing import Wish, choose
+from venomqa_hyp.adapters.postgres.isolation import clone
 from venomqa_hyp.adapters.postgres.observing import Choice
 from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.errors import WorldError
 from venomqa_hyp.world.rollbackable import Handle
 
 
@@ -31,35 +34,56 @@ class PostgresAdapter:
     Generated columns are left out. ``base`` identifies the content at the beginning; of more than
     5,000 rows only by their number.
 
-    :param source: a DSN, or the application's psycopg connection or ``ConnectionPool``.
+    In mode ``savepoint`` the application is in this process and shares one connection, a
+    ``SharedConnection``. In mode ``template`` the whole database is copied, and the connections
+    of the application end at each checkpoint and rollback. Both show all rows, and no ``base``.
+
+    Only a database of this machine that is marked for tests is accepted: its name has the word
+    ``test`` or ``venomqa``, or its comment has the word ``venomqa``.
+
+    :param source: a DSN, the application's psycopg connection or ``ConnectionPool``, or a
+        ``SharedConnection``.
+    :param mode: ``auto`` takes ``savepoint`` for a SharedConnection, else ``journal``, else,
+        where a journal is not possible, ``template``; ``adapter.mode_reason`` says why.
     :param observe_tables: count only the rows of these tables; all are rolled back.
     :param ignore_columns: leave these out: ``"updated_at"`` of all tables, or
         ``"orders.updated_at"``.
     :param schemas: cover only the tables and sequences of these schemas; all by default.
+    :param allow_destructive: the exact name of the database, to accept it all the same.
     :param lock_timeout: seconds to wait for a lock of another connection.
-    :raises DefinitionError: an argument is wrong, or the database holds what cannot be rolled back.
+    :param warm_up: mode ``template``: called after connections were ended, until it works; a
+        request that changes nothing, by a client of its own.
+    :ivar mode: the mode that was chosen.
+    :ivar mode_reason: why.
+    :raises DefinitionError: the database is refused, an argument is wrong, or the database holds
+        what cannot be rolled back.
     :raises SystemUnavailable: the database cannot be reached or changed, or another run uses it.
     """
+
+    #: Give a worker of a parallel run a database of its own.
+    clone = staticmethod(clone)
 
     def __init__(
         self,
         source: Any,
         *,
-        mode: Literal["auto", "journal"] = "auto",
+        mode: Literal["auto", "journal", "savepoint", "template"] = "auto",
         observe_tables: Iterable[str] | None = None,
         ignore_columns: Iterable[str] = (),
         schemas: Iterable[str] | None = None,
+        allow_destructive: str | None = None,
         lock_timeout: float = 5.0,
+        warm_up: Callable[[], object] | None = None,
         name: str = "postgres",
     ) -> None:
         self.name = name
-        self._mode = JournalMode(
-            source,
-            name=name,
-            choice=Choice(observe_tables, ignore_columns),
-            schemas=schemas,
-            lock_timeout=lock_timeout,
+        choice = Choice(observe_tables, ignore_columns)
+        chosen = choose(
+            Wish(source, mode, name, choice, schemas, allow_destructive, lock_timeout, warm_up)
         )
+        self._mode = chosen.mode
+        self.mode = chosen.name
+        self.mode_reason = chosen.reason
 
     def add_observation_query(self, name: str, sql: str) -> None:
         """Observe the rows of ``sql`` too, under ``data["queries"][name]``, in sorted order.
@@ -69,28 +93,32 @@ class PostgresAdapter:
         :raises DefinitionError: PostgreSQL refuses it, it answers with no rows, or the name is
             used.
         """
-        self._mode.add_observation_query(name, sql)
+        with self._telling_the_mode():
+            self._mode.add_observation_query(name, sql)
 
     def checkpoint(self, name: str) -> Handle:
         """Remember the present state.
 
         :raises WorldError: the application left a transaction open, or changed the schema.
         """
-        return self._mode.checkpoint(name)
+        with self._telling_the_mode():
+            return self._mode.checkpoint(name)
 
     def rollback(self, handle: Handle) -> None:
         """Restore the state of ``handle``.
 
         :raises RollbackError: the handle is not live, or the database cannot be changed.
         """
-        self._mode.rollback(handle)
+        with self._telling_the_mode():
+            self._mode.rollback(handle)
 
     def observe(self) -> Observation:
         """Return the present state.
 
         :raises WorldError: the application left a transaction open, or changed the schema.
         """
-        return self._mode.observe()
+        with self._telling_the_mode():
+            return self._mode.observe()
 
     def is_live(self, handle: Handle) -> bool:
         """Tell whether ``handle`` can be rolled back to."""
@@ -102,4 +130,16 @@ class PostgresAdapter:
 
     def close(self) -> None:
         """Leave the rows as they are, and remove everything that was installed."""
-        self._mode.close()
+        with self._telling_the_mode():
+            self._mode.close()
+
+    def __repr__(self) -> str:
+        return f"PostgresAdapter(mode={self.mode!r}, because {self.mode_reason})"
+
+    @contextmanager
+    def _telling_the_mode(self) -> Iterator[None]:
+        try:
+            yield
+        except WorldError as error:
+            error.add_note(f"{self!r}")
+            raise

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
@@ -53,6 +53,20 @@ class Failed(Exception):
         return self.sqlstate in (_LOCK_TIMEOUT, _DEADLOCK)
 
 
+class Session(Protocol):
+    """A connection, ours or a shared one; both methods raise ``Failed``."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> list[Any]:
+        """Return the rows of a statement."""
+        ...
+
+    def read(
+        self, statements: Sequence[str], load: Callable[[int], Callable[[str], Any]]
+    ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+        """Return columns and rows of queries."""
+        ...
+
+
 class Connection:
     """A connection of our own, which commits by itself.
 
@@ -62,8 +76,8 @@ class Connection:
     """
 
     def __init__(self, source: Any, lock_timeout: float) -> None:
-        driver = _psycopg()
-        conninfo, options = _target(source)
+        driver = load_psycopg()
+        conninfo, options = target(source)
         try:
             connected = driver.connect(conninfo, **options, autocommit=True)
         except driver.Error as error:
@@ -75,6 +89,8 @@ class Connection:
         self._error = driver.Error
         info = connected.info
         self.where = f"database {info.dbname!r} on {info.host or 'a local socket'}:{info.port}"
+        #: The address that was reached; of a socket, its folder.
+        self.host: str = info.hostaddr or info.host
         self.version: int = info.server_version
         try:
             self._prepare(lock_timeout)
@@ -122,7 +138,7 @@ class Connection:
             with self._connection.pipeline(), self._connection.transaction():
                 self._connection.execute("SET TRANSACTION READ ONLY")
                 cursors = [self._connection.execute(sql) for sql in statements]
-            return [_answer(cursor, load) for cursor in cursors]
+            return [answer(cursor, load) for cursor in cursors]
 
     def close(self) -> None:
         """Close the connection; what was not committed is rolled back."""
@@ -137,9 +153,10 @@ class Connection:
             raise Failed(_text(error), None if lost else error.sqlstate) from error
 
 
-def _answer(
+def answer(
     cursor: "psycopg.Cursor[Any]", load: Callable[[int], Callable[[str], Any]]
 ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Return columns and rows of what was executed."""
     result, description = cursor.pgresult, cursor.description or ()
     loads = [load(column.type_code) for column in description]
     values = [
@@ -153,7 +170,7 @@ def _answer(
     return tuple(column.name for column in description), values
 
 
-def _target(source: Any) -> tuple[str, dict[str, Any]]:
+def target(source: Any) -> tuple[str, dict[str, Any]]:
     """Return what to connect to; nothing is asked of the application's own connections."""
     if isinstance(source, str):
         # SQLAlchemy writes the driver into the scheme.
@@ -175,7 +192,8 @@ def _target(source: Any) -> tuple[str, dict[str, Any]]:
     )
 
 
-def _psycopg() -> Any:
+def load_psycopg() -> Any:
+    """Import psycopg, or say how to install it."""
     try:
         import psycopg
     except ImportError as error:

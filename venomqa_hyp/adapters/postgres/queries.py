@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from venomqa_hyp.adapters.postgres.driver import Connection, Failed
+from venomqa_hyp.adapters.postgres.driver import Failed, Session
 from venomqa_hyp.adapters.postgres.rows import load_of
 from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
@@ -12,7 +12,7 @@ from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 class Queries:
     """Named queries and their answers; one round trip for all."""
 
-    def __init__(self, connection: Connection, system: str) -> None:
+    def __init__(self, connection: Session, system: str) -> None:
         self._connection = connection
         self._system = system
         self._sql: dict[str, str] = {}
