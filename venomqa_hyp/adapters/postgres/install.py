@@ -79,9 +79,7 @@ def _statements(catalog: Catalog) -> Iterator[str]:
         yield from _triggers(relation, catalog.relations[relation.root])
     for root in catalog.roots:
         yield from _movers(root)
-    yield _fingerprint(catalog)
-    yield _sequences(catalog)
-    yield _TAKE
+    yield _take(catalog)
     yield _RESTORE
     yield f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {JOURNAL} FROM PUBLIC"
 
@@ -220,57 +218,65 @@ def _add(root: Relation) -> str:
     )
 
 
-def _fingerprint(catalog: Catalog) -> str:
-    """Return the function whose result changes with the schema.
+def _take(catalog: Catalog) -> str:
+    """Return the function that empties the journal, in one statement and with plans that last.
 
-    A change of a column or trigger rewrites its row in the catalog, which has then another xmin.
+    Of the rows with sign 0, number 1 is the text of all sequences, and number 2 the fingerprint of
+    the schema.
     """
-    schemas = f"'{{{','.join(map(str, catalog.schemas))}}}'::oid[]"
-    others = "(SELECT sum(oid::bigint) FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%')"
-    tables = f"'{{{','.join(map(str, catalog.relations))}}}'::oid[]"
-    return f"""
-        CREATE FUNCTION {JOURNAL}.fingerprint() RETURNS text LANGUAGE sql
-        SET search_path = pg_catalog, pg_temp AS $fingerprint$
-        SELECT concat_ws(' ',
-            (SELECT sum(hashtextextended(concat_ws(' ', oid, relkind, relname), 0))
-                FROM pg_class WHERE relnamespace = ANY ({schemas}) AND relpersistence <> 't'),
-            (SELECT sum(hashint8extended(xmin::text::bigint, attnum)) || ' ' || count(*)
-                FROM pg_attribute WHERE attrelid = ANY ({tables}) AND attnum > 0),
-            (SELECT sum(hashint8extended(xmin::text::bigint, oid::bigint)) || ' ' || count(*)
-                FROM pg_trigger WHERE tgrelid = ANY ({tables})),
-            {others if catalog.covers_all else "NULL"})
-        $fingerprint$"""
-
-
-def _sequences(catalog: Catalog) -> str:
-    values = [
-        f"SELECT {sequence.number}::bigint, last_value, is_called "
-        f"FROM {quoted(sequence.schema)}.{quoted(sequence.table)}"
-        for sequence in catalog.sequences
-    ]
-    body = " UNION ALL ".join(values or ["SELECT 0::bigint, 0::bigint, false WHERE false"])
+    body = f"""
+        #variable_conflict use_column
+        BEGIN
+            -- Waits for every transaction that has written a row.
+            LOCK TABLE {JOURNAL}.entry IN SHARE ROW EXCLUSIVE MODE;
+            RETURN QUERY DELETE FROM {JOURNAL}.entry RETURNING number, sign, content;
+            RETURN QUERY SELECT 1::bigint, 0, ({_sequences(catalog)});
+            RETURN QUERY SELECT 2::bigint, 0, ({_fingerprint(catalog)})::text;
+        END"""
     return (
-        f"CREATE FUNCTION {JOURNAL}.sequences() "
-        "RETURNS TABLE (number bigint, last_value bigint, is_called boolean) "
-        f"LANGUAGE sql SET search_path = pg_catalog, pg_temp AS {literal(body)}"
+        f"CREATE FUNCTION {JOURNAL}.take() "
+        "RETURNS TABLE (number bigint, sign integer, content text) "
+        f"LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS {literal(body)}"
     )
 
 
-# A sequence is number, +1 or 0 for `is_called`, and its value; the fingerprint has number 0. No
-# sign means that it is no row.
-_TAKE = f"""
-    CREATE FUNCTION {JOURNAL}.take()
-    RETURNS TABLE (number bigint, sign integer, content text, counter bigint) LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp AS $take$
-    #variable_conflict use_column
-    BEGIN
-        -- Waits for every transaction that has written a row.
-        LOCK TABLE {JOURNAL}.entry IN SHARE ROW EXCLUSIVE MODE;
-        RETURN QUERY DELETE FROM {JOURNAL}.entry RETURNING number, sign, content, NULL::bigint;
-        RETURN QUERY SELECT number, is_called::integer, NULL, last_value
-            FROM {JOURNAL}.sequences();
-        RETURN QUERY SELECT 0::bigint, 0, {JOURNAL}.fingerprint(), NULL::bigint;
-    END $take$"""
+def _sequences(catalog: Catalog) -> str:
+    """Return the query for one text of number, value and ``is_called`` of each sequence.
+
+    Most steps change no sequence, and then its hundreds of numbers need not be looked at.
+    """
+    values = [
+        f"SELECT {sequence.number} AS number, last_value, is_called::integer "
+        f"FROM {quoted(sequence.schema)}.{quoted(sequence.table)}"
+        for sequence in catalog.sequences
+    ]
+    if not values:
+        return "SELECT ''"
+    return (
+        "SELECT string_agg(concat_ws(' ', number, last_value, is_called), ',') "
+        f"FROM ({' UNION ALL '.join(values)}) AS sequences"
+    )
+
+
+def _fingerprint(catalog: Catalog) -> str:
+    """Return the expression whose value changes with the schema.
+
+    A change of a column or trigger rewrites its row in the catalog, which has then a newer xmin;
+    ages are relative to the present, their differences are not.
+    """
+    schemas = f"'{{{','.join(map(str, catalog.schemas))}}}'::oid[]"
+    tables = f"'{{{','.join(map(str, catalog.relations))}}}'::oid[]"
+    born = "sum(age('3'::xid) - age(xmin) + 10000000000)"
+    parts = [
+        "SELECT sum(hashtextextended(relname::text, oid::bigint)) FROM pg_class "
+        f"WHERE relnamespace = ANY ({schemas}) AND relpersistence <> 't'",
+        f"SELECT {born} FROM pg_attribute WHERE attrelid = ANY ({tables}) AND attnum > 0",
+        f"SELECT {born} FROM pg_trigger WHERE tgrelid = ANY ({tables})",
+    ]
+    if catalog.covers_all:
+        parts.append(r"SELECT sum(oid::bigint) FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%'")
+    return " + ".join(f"coalesce(({part}), 0)" for part in parts)
+
 
 _RESTORE = f"""
     CREATE FUNCTION {JOURNAL}.restore(

@@ -138,6 +138,7 @@ class _Store:
             raise SystemUnavailable(self._explained("install the journal", error)) from error
         self._schema = schema.lines(connection, self._catalog)
         self._fingerprint = self._ask()[-1][2]
+        self._counters: tuple[str, Mapping[str, Any]] = ("", {})
         self._names = {sequence.number: sequence.name for sequence in self._catalog.sequences}
         self._numbers = {name: number for number, name in self._names.items()}
         self._hidden = frozenset(
@@ -149,20 +150,16 @@ class _Store:
 
     def take(self) -> Taken:
         try:
-            *found, (_, _, fingerprint, _) = self._ask()
+            *entries, (_, _, sequences), (_, _, fingerprint) = self._ask()
         except Failed as error:
             self._refuse_changed_schema(error)
             raise SystemUnavailable(self._explained("observe", error)) from error
         if fingerprint != self._fingerprint:
             self._refuse_changed_schema(None)
-        entries = [row[:3] for row in found if row[2] is not None]
-        counters = {
-            self._names[number]: (value, called == 1)
-            for number, called, content, value in found
-            if content is None
-        }
+        if sequences != self._counters[0]:
+            self._counters = (sequences, self._read_counters(sequences))
         self._clean_up(len(entries))
-        return Taken(entries, counters, self._hidden)
+        return Taken(entries, self._counters[1], self._hidden)
 
     def restore(self, moves: Mapping[int, Move], counters: Mapping[str, Any]) -> bool:
         rows = [
@@ -196,6 +193,10 @@ class _Store:
 
     def _ask(self) -> list[Any]:
         return self._connection.execute(_TAKE)
+
+    def _read_counters(self, sequences: str) -> dict[str, tuple[int, bool]]:
+        numbers = (map(int, one.split()) for one in sequences.split(","))
+        return {self._names[number]: (value, called == 1) for number, value, called in numbers}
 
     def _clean_up(self, entries: int) -> None:
         """Free the space of the entries that were taken, before it takes time to skip them."""
@@ -258,7 +259,7 @@ def _silence(connection: Connection) -> None:
     connection.execute(f"SET {install.OWN_SESSION} = 'on'")
 
 
-_TAKE = f"SELECT number, sign, content, counter FROM {JOURNAL}.take()"
+_TAKE = f"SELECT number, sign, content FROM {JOURNAL}.take()"
 _RESTORE = (
     f"SELECT {JOURNAL}.restore(%s::bigint[], %s::integer[], %s::text[], "
     "%s::bigint[], %s::bigint[], %s::boolean[])"
