@@ -384,6 +384,7 @@ def test_only_observed_tables_and_columns_count(connection: SharedConnection) ->
     connection.commit()
     shown = {"customers": {"columns": ("id",), "key": ("id",), "rows": [(1,)]}}
     assert mode.observe().data["tables"] == shown
+    assert mode.observe().data["sequences"] == {"customers_id_seq": (1, True)}
     mode.close()
 
 

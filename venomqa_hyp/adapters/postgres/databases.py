@@ -45,8 +45,8 @@ class Server:
         self.timeout = timeout
         known = load_psycopg().conninfo.conninfo_to_dict(conninfo_of(source))
         elsewhere = "template1" if known.get("dbname") == "postgres" else "postgres"
-        options = {"dbname": elsewhere, "application_name": f"{PREFIX}{self.owner}"}
-        self._connection = Connection(conninfo_of(source, **options), timeout)
+        self._connection = Connection(conninfo_of(source, dbname=elsewhere), timeout)
+        self.execute(f"SET application_name = '{PREFIX}{self.owner}'")
         self._made = 0
 
     def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> list[Any]:
