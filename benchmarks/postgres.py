@@ -14,6 +14,7 @@ repetitions. It exits with 1 where a rollback is wrong, and asserts no time.
 """
 
 import argparse
+import os
 import shutil
 import statistics
 import subprocess
@@ -32,7 +33,7 @@ import psycopg
 
 from venomqa_hyp.adapters.postgres import PostgresAdapter
 
-NAME = "venomqa_benchmark"
+NAME = f"venomqa_benchmark_{os.getpid()}"
 SCHEMA = """
     CREATE TABLE orders (id serial PRIMARY KEY, customer int NOT NULL, total numeric(10, 2),
         note text, created timestamptz DEFAULT now());
