@@ -16,7 +16,7 @@ from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 #: Name -> (last value, whether it was given out).
 Counters = Mapping[str, tuple[int, bool]]
 
-
+_NOT_ALLOWED = "42501"
 _OF_APPLICATION = f"""
 n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '{JOURNAL}')
 AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid
@@ -63,8 +63,11 @@ class _Table:
     key: tuple[str, ...]
 
     def read(self, session: Session) -> Mapping[str, Any]:
-        values = ", ".join(f"t.{quoted(column)}::text" for column in self.columns) or "NULL"
-        order = ", ".join(f"t.{quoted(key)}" for key in self.key) or 't::text COLLATE "C"'
+        columns = [f"t.{quoted(column)}" for column in self.columns]
+        values = ", ".join(f"{column}::text" for column in columns) or "NULL"
+        # Not by columns that are left out: they would show in the order of the rows.
+        whole = f'ROW({", ".join(columns)})::text COLLATE "C"'
+        order = ", ".join(f"t.{quoted(key)}" for key in self.key) or whole
         found = session.execute(f"SELECT {values} FROM {self.source} AS t ORDER BY {order}")
         rows = [_loaded(row, self.loads) for row in found]
         return {"columns": self.columns, "key": self.key, "rows": rows}
@@ -105,9 +108,13 @@ class Contents:
                 "queries": self.queries.answers(),
             }
         except Failed as error:
+            remedy = (
+                " Write GRANT pg_read_all_data TO that role, or observe_tables=[what it may read]."
+                if error.sqlstate == _NOT_ALLOWED
+                else ""
+            )
             raise SystemUnavailable(
-                f"{self._system}: cannot read the content: {error} A role that may not read all of "
-                "it needs GRANT pg_read_all_data; or name what it may read with observe_tables."
+                f"{self._system}: cannot read the content: {error}{remedy}"
             ) from error
         return Observation.create(self._system, data)
 
