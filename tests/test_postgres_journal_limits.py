@@ -47,7 +47,7 @@ def system(db: Database) -> Iterator[PostgresAdapter]:
 
 
 def journal(db: Database, **options: Any) -> PostgresAdapter:
-    return PostgresAdapter(db.url, **{"mode": "journal", "lock_timeout": 0.2, **options})
+    return PostgresAdapter(db.url, mode="journal", **options)
 
 
 def check_undone(db: Database, system: PostgresAdapter, change: Callable[[], object]) -> None:
@@ -343,14 +343,20 @@ def test_a_changed_schema_ends_the_run(db: Database, definition: str, told: str)
 # Locks.
 
 
-def test_a_transaction_left_open_is_named(db: Database, system: PostgresAdapter) -> None:
-    handle = system.checkpoint("before")
+@pytest.fixture
+def impatient(db: Database) -> Iterator[PostgresAdapter]:
+    with closing(journal(db, lock_timeout=0.2)) as opened:
+        yield opened
+
+
+def test_a_transaction_left_open_is_named(db: Database, impatient: PostgresAdapter) -> None:
+    handle = impatient.checkpoint("before")
     with closing(db.connect(autocommit=False, application_name="shop")) as leak:
         leak.execute("UPDATE orders SET total = 0 WHERE id = 1")
         attempts: list[Callable[[], object]] = [
-            system.observe,
-            lambda: system.checkpoint(""),
-            lambda: system.rollback(handle),
+            impatient.observe,
+            lambda: impatient.checkpoint(""),
+            lambda: impatient.rollback(handle),
         ]
         for attempt in attempts:
             with pytest.raises(WorldError) as refused:
@@ -360,19 +366,19 @@ def test_a_transaction_left_open_is_named(db: Database, system: PostgresAdapter)
             assert "query: UPDATE orders SET total = 0 WHERE id = 1)" in text
             assert "lock_timeout=0.2 s" in text
         leak.rollback()
-    system.rollback(handle)
+    impatient.rollback(handle)
 
 
-def test_a_row_lock_left_behind_is_named(db: Database, system: PostgresAdapter) -> None:
-    handle = system.checkpoint("before")
+def test_a_row_lock_left_behind_is_named(db: Database, impatient: PostgresAdapter) -> None:
+    handle = impatient.checkpoint("before")
     db.execute("UPDATE orders SET total = 0 WHERE id = 1")
     with closing(db.connect(autocommit=False)) as leak:
         leak.execute("SELECT FROM orders WHERE id = 1 FOR UPDATE")
         changed = db.dump()
         with pytest.raises(RollbackError, match=f"pid {leak.info.backend_pid} .*FOR UPDATE"):
-            system.rollback(handle)
+            impatient.rollback(handle)
         assert db.dump() == changed
-    system.rollback(handle)
+    impatient.rollback(handle)
 
 
 def test_open_readers_do_not_matter(db: Database, system: PostgresAdapter) -> None:
@@ -467,7 +473,7 @@ def test_a_run_that_was_killed_leaves_a_journal_that_can_be_removed(db: Database
         assert run.stdout is not None
         assert run.stdout.readline() == b"open\n"
         with pytest.raises(SystemUnavailable, match=r"process \d+ \(venomqa"):
-            journal(db)
+            journal(db, lock_timeout=0.1)
         with pytest.raises(SystemUnavailable, match="used by another run"):
             remove_journal(db.url, lock_timeout=0.1)
         run.send_signal(signal.SIGKILL)
