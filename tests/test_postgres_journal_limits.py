@@ -146,6 +146,20 @@ def test_types_of_extensions(db: Database) -> None:
         check_undone(db, system, lambda: db.execute("UPDATE people SET mail = upper(mail::text)"))
 
 
+def test_xml_of_both_kinds(db: Database) -> None:
+    """A value may be content and no document, whatever the application's own setting says."""
+    try:
+        db.execute("SELECT '<a/>'::xml")
+    except psycopg.errors.FeatureNotSupported:
+        pytest.skip("this server was built without libxml")
+    db.execute("CREATE TABLE pages (page xml)", "INSERT INTO pages VALUES ('x<b>y</b>')")
+    with closing(journal(db)) as system, closing(db.connect()) as app:
+        app.execute("SET xmloption = document")
+        check_undone(
+            db, system, lambda: app.execute("UPDATE pages SET page = '<!DOCTYPE a><a>&lt;</a>'")
+        )
+
+
 def test_virtual_generated_columns(db: Database) -> None:
     if db.app.info.server_version < 180000:
         pytest.skip("virtual generated columns came with PostgreSQL 18")
