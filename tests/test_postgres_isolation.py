@@ -46,9 +46,12 @@ def test_it_is_dropped_when_the_test_fails_and_somebody_is_connected(
     postgres_url: str, dsn: str
 ) -> None:
     """A server under test may outlive the test."""
-    with ExitStack() as opened:
-        with pytest.raises(ZeroDivisionError), PostgresAdapter.clone(dsn, "gw0") as database:
-            opened.enter_context(psycopg.connect(database.dsn)).execute(f"SELECT {1 / 0}")
+    with (
+        ExitStack() as opened,
+        pytest.raises(ZeroDivisionError),
+        PostgresAdapter.clone(dsn, "gw0") as database,
+    ):
+        opened.enter_context(psycopg.connect(database.dsn)).execute(f"SELECT {1 / 0}")
     assert not exists(postgres_url, database.name)
 
 

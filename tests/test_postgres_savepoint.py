@@ -106,7 +106,7 @@ def test_it_keeps_the_contract(dsn: str, autocommit: bool) -> None:
     """Every rule of Rollbackable holds, and the database is not changed by it."""
     mutations = [add, change, take_a_number, fail, change_the_schema]
     before = dump(dsn)
-    check_rollbackable(lambda: Store(dsn, autocommit), mutations, operations=100)
+    check_rollbackable(lambda: Store(dsn, autocommit), mutations, operations=40)
     after = dump(dsn)
     for sequence in ("customers_id_seq", "invoices", "orders_id_seq"):
         del before[sequence], after[sequence]
@@ -249,6 +249,17 @@ def test_a_transaction_ended_by_sql_is_noticed(
     assert outside.execute("SELECT * FROM log").fetchall() == []
 
 
+def test_a_transaction_that_is_chained_to_another_is_noticed(
+    connection: SharedConnection, mode: SavepointMode, outside: psycopg.Connection[Any]
+) -> None:
+    """It ends that of the test and leaves no sign of that."""
+    connection.execute("ROLLBACK AND CHAIN")
+    connection.execute("INSERT INTO log VALUES ('x')")
+    with pytest.raises(RollbackError, match="sent COMMIT or ROLLBACK as SQL"):
+        mode.observe()
+    assert outside.execute("SELECT * FROM log").fetchall() == []
+
+
 def test_what_cannot_be_kept_apart_is_refused(connection: SharedConnection) -> None:
     """Pipelines and read-only transactions; the isolation level is only remembered."""
     with pytest.raises(psycopg.NotSupportedError, match="journal"), connection.pipeline():
@@ -335,7 +346,9 @@ def test_an_open_transaction_is_refused_if_it_has_written(
     connection.execute("SELECT * FROM customers")
     mode.checkpoint("after reading")
     connection.execute("INSERT INTO log VALUES ('x')")
-    with pytest.raises(RollbackError, match=r"has written and did not commit.*before the action"):
+    with pytest.raises(
+        RollbackError, match=r"has written or locked.*did not commit.*before the action"
+    ):
         mode.checkpoint("after writing")
     assert mode.observe().data["tables"]["log"]["rows"] == [("x",)]
     mode.rollback(start)
@@ -384,7 +397,7 @@ def test_only_observed_tables_and_columns_count(connection: SharedConnection) ->
     connection.commit()
     shown = {"customers": {"columns": ("id",), "key": ("id",), "rows": [(1,)]}}
     assert mode.observe().data["tables"] == shown
-    assert mode.observe().data["sequences"] == {"customers_id_seq": (1, True)}
+    assert list(mode.observe().data["sequences"]) == ["customers_id_seq"]
     mode.close()
 
 
@@ -491,11 +504,12 @@ def test_a_machine_runs_on_savepoints(dsn: str) -> None:
         bob = [key for key, name in tables["customers"]["rows"] if name == "bob"]
         return len([row for row in tables["orders"]["rows"] if row[1] in bob]) < 2
 
-    names = st.sampled_from(["ada", "bob", "cy"])
+    names = st.sampled_from(["ada", "bob"])
     actions = [Action("register", register, arguments={"name": names}), Action("order", order)]
     machine = venom_machine(open_world, actions, [at_most_two_orders_of_bob])
+    short = settings(database=None, max_examples=50, stateful_step_count=10, derandomize=True)
     with pytest.raises(InvariantViolated):
-        run_state_machine_as_test(machine, settings=settings(database=None, max_examples=200))
+        run_state_machine_as_test(machine, settings=short)
     (violation,) = machine.last_run.violations
     path = [str(step) for step in violation.reproduction_path]
     assert path == ["register(name='bob')", "order()", "order()"]

@@ -287,3 +287,19 @@ def test_a_server_that_is_gone_is_named(monkeypatch: pytest.MonkeyPatch, dsn: st
     with pytest.raises(SystemUnavailable, match="venomqa clean"):
         mode.close()
     assert remove_copies(dsn) != []
+
+
+def test_a_large_database_is_copied_by_its_files(
+    monkeypatch: pytest.MonkeyPatch, dsn: str, mode: TemplateMode
+) -> None:
+    """From PostgreSQL 18 on by sharing their blocks, where the file system can."""
+    monkeypatch.setattr(databases, "_FILES_FROM", 0)
+    before, start = mode.observe(), mode.checkpoint("start")
+    execute(dsn, "DELETE FROM customers")
+    mode.rollback(start)
+    assert mode.observe() == before
+    version, method = mode._server.execute(
+        "SELECT current_setting('server_version_num')::int,"
+        " current_setting('file_copy_method', true)"
+    )[0]
+    assert method == (None if version < 180000 else "clone")

@@ -36,15 +36,15 @@ class Server:
     """A connection to the server of a database, but not to that database.
 
     :param source: as of ``PostgresAdapter``.
+    :param database: the name of the database.
     :param timeout: seconds to wait until others have left a database.
     :raises SystemUnavailable: it cannot be reached.
     """
 
-    def __init__(self, source: Any, timeout: float) -> None:
+    def __init__(self, source: Any, database: str, timeout: float) -> None:
         self.owner = uuid4().hex[:12]
         self.timeout = timeout
-        known = load_psycopg().conninfo.conninfo_to_dict(conninfo_of(source))
-        elsewhere = "template1" if known.get("dbname") == "postgres" else "postgres"
+        elsewhere = "template1" if database == "postgres" else "postgres"
         self._connection = Connection(conninfo_of(source, dbname=elsewhere), timeout)
         self.execute(f"SET application_name = '{PREFIX}{self.owner}'")
         self._made = 0
@@ -257,7 +257,7 @@ def remove_copies(source: Any, *, lock_timeout: float = 5.0) -> list[str]:
 
     :raises SystemUnavailable: the server cannot be reached, or a copy cannot be dropped.
     """
-    with Server(source, lock_timeout) as server:
+    with Server(source, "", lock_timeout) as server:
         names = server.left_over()
         for name in names:
             try:

@@ -51,7 +51,7 @@ def clone(
             "32 letters, digits and underscores. Write 'gw0'."
         )
     database = check_source(source, "clone", allow_destructive, lock_timeout).database
-    with Server(source, lock_timeout) as server:
+    with Server(source, database, lock_timeout) as server:
         for left in server.left_over():
             server.drop(left)
         server.wait_until_unused(database)

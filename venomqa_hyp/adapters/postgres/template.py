@@ -68,7 +68,7 @@ class TemplateMode:
         try:
             ((self._database,),) = self._session.execute("SELECT current_database()")
             self._contents = Contents(self._session, name, choice, schemas)
-            self._server = Server(source, lock_timeout)
+            self._server = Server(source, self._database, lock_timeout)
         finally:
             self._session.leave()
         for left in self._server.left_over():

@@ -61,6 +61,13 @@ CREATE CONSTRAINT TRIGGER venomqa_guard AFTER INSERT ON pg_temp.venomqa_guard
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp.venomqa_guard();
 INSERT INTO pg_temp.venomqa_guard DEFAULT VALUES;
 """
+_IS_OURS = "SELECT to_regclass('pg_temp.venomqa_guard') IS NOT NULL"
+_ENDED = (
+    "The application sent COMMIT or ROLLBACK as SQL on the shared PostgreSQL connection, which "
+    "ended the transaction of the test; the connection is closed. Call commit() and rollback() of "
+    "the connection, or use connection.transaction(); or use mode 'journal', which shares no "
+    "connection."
+)
 _COMMIT = (
     f"SELECT pg_temp.venomqa_commit(); RELEASE SAVEPOINT {_APPLICATION}; SAVEPOINT {_APPLICATION}"
 )
@@ -272,6 +279,11 @@ class SharedConnection(psycopg.Connection[Any]):
                 "disconnect() was called. What was done on it is gone. Open a new one with "
                 "SharedConnection.connect(dsn)."
             )
+        # ROLLBACK AND CHAIN begins another transaction at once.
+        if not self.has_failed and self.ask(_IS_OURS) == [(False,)]:
+            self._problem = _ENDED
+            self.pgconn.finish()
+            raise RollbackError(self._problem)
 
     @property
     def has_failed(self) -> bool:
@@ -296,8 +308,8 @@ class SharedConnection(psycopg.Connection[Any]):
             self._refuse_open("is in a transaction block")
         if self._busy:
             if self._wrote():
-                self._refuse_open("has written and did not commit")
-            self._undo()  # it has only read
+                self._refuse_open("has written or locked rows and did not commit")
+            self._busy = False  # it has only read
 
     def check_out(self) -> None:
         """Note that a pool gives the connection to somebody.
@@ -348,12 +360,7 @@ class SharedConnection(psycopg.Connection[Any]):
         """Called with the lock held."""
         status = self.pgconn.transaction_status
         if status == psycopg.pq.TransactionStatus.IDLE:
-            self._problem = (
-                "The application sent COMMIT or ROLLBACK as SQL on the shared PostgreSQL "
-                "connection, which ended the transaction of the test; nothing was committed, and "
-                "the connection is closed. Call commit() and rollback() of the connection, or use "
-                "connection.transaction(); or use mode 'journal', which shares no connection."
-            )
+            self._problem = _ENDED
             self.pgconn.finish()
         elif not self._application_autocommit:
             self._busy = True
