@@ -34,7 +34,7 @@ def adapter(db: Database) -> Iterator[Adapter]:
     opened: list[PostgresAdapter] = []
 
     def make(**options: Any) -> PostgresAdapter:
-        opened.append(PostgresAdapter(db.url, mode="journal", lock_timeout=0.3, **options))
+        opened.append(PostgresAdapter(db.url, mode="journal", **options))
         return opened[-1]
 
     yield make

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
@@ -141,7 +141,9 @@ class Connection:
             return [answer(cursor, load) for cursor in cursors]
 
     def close(self) -> None:
-        """Close the connection; what was not committed is rolled back."""
+        """Close the connection, and give its locks back before the server notices."""
+        with suppress(self._error):
+            self._connection.execute("SELECT pg_advisory_unlock_all()")
         self._connection.close()
 
     @contextmanager
