@@ -58,8 +58,9 @@ class Database:
             "SELECT 'type', oid::regtype::text FROM pg_type "
             "WHERE typnamespace <> 'pg_toast'::regnamespace UNION ALL "
             "SELECT 'schema', nspname::text FROM pg_namespace UNION ALL "
-            "SELECT 'setting', setconfig::text FROM pg_db_role_setting UNION ALL "
-            "SELECT 'lock', locktype FROM pg_locks WHERE locktype = 'advisory' ORDER BY 1, 2"
+            "SELECT 'setting', setconfig::text FROM pg_db_role_setting AS s "
+            "JOIN pg_database AS d ON d.oid = setdatabase WHERE datname = current_database() "
+            "ORDER BY 1, 2"
         )
 
     def clear(self) -> None:

@@ -15,6 +15,7 @@ SHOP = """
         amount numeric CHECK (amount > 0), placed timestamptz, note jsonb
     );
     CREATE TABLE log (line text);
+    CREATE TABLE visits (at text, number int);
     CREATE SEQUENCE invoices START 100;
     INSERT INTO customers (name) VALUES ('ada');
 """

@@ -46,9 +46,12 @@ def test_it_is_dropped_when_the_test_fails_and_somebody_is_connected(
     postgres_url: str, dsn: str
 ) -> None:
     """A server under test may outlive the test."""
-    with ExitStack() as opened:
-        with pytest.raises(ZeroDivisionError), PostgresAdapter.clone(dsn, "gw0") as database:
-            opened.enter_context(psycopg.connect(database.dsn)).execute(f"SELECT {1 / 0}")
+    with (
+        ExitStack() as opened,
+        pytest.raises(ZeroDivisionError),
+        PostgresAdapter.clone(dsn, "gw0") as database,
+    ):
+        opened.enter_context(psycopg.connect(database.dsn)).execute(f"SELECT {1 / 0}")
     assert not exists(postgres_url, database.name)
 
 
@@ -80,7 +83,9 @@ def test_a_template_in_use_is_named(dsn: str) -> None:
     with psycopg.connect(dsn, application_name="the shop") as other:
         other.execute("SELECT 1")
         with (
-            pytest.raises(SystemUnavailable, match=r"being accessed.*pid \d+ \(the shop, idle in"),
-            PostgresAdapter.clone(dsn, "gw0"),
+            pytest.raises(
+                SystemUnavailable, match=r"still are after 0\.2 s: pid \d+ \(the shop, idle in"
+            ),
+            PostgresAdapter.clone(dsn, "gw0", lock_timeout=0.2),
         ):
             pass

@@ -34,7 +34,7 @@ def adapter(db: Database) -> Iterator[Adapter]:
     opened: list[PostgresAdapter] = []
 
     def make(**options: Any) -> PostgresAdapter:
-        opened.append(PostgresAdapter(db.url, mode="journal", lock_timeout=0.3, **options))
+        opened.append(PostgresAdapter(db.url, mode="journal", **options))
         return opened[-1]
 
     yield make
@@ -227,8 +227,9 @@ FEATURES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "constraints": (
         [
-            "CREATE TABLE places (id int PRIMARY KEY, rank int UNIQUE DEFERRABLE INITIALLY DEFERRED, "
-            "span int4range, EXCLUDE USING gist (span WITH &&), CHECK (id > 0))",
+            "CREATE TABLE places (id int PRIMARY KEY, "
+            "rank int UNIQUE DEFERRABLE INITIALLY DEFERRED, span int4range, "
+            "EXCLUDE USING gist (span WITH &&), CHECK (id > 0))",
             "CREATE TABLE first (id int PRIMARY KEY, other int)",
             "CREATE TABLE second (id int PRIMARY KEY, "
             "other int REFERENCES first DEFERRABLE INITIALLY DEFERRED)",

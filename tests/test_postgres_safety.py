@@ -8,6 +8,7 @@ import servers
 from postgres_shop import dump, name_of, shop
 
 from venomqa_hyp.adapters import PostgresAdapter
+from venomqa_hyp.adapters.postgres.databases import conninfo_of
 from venomqa_hyp.adapters.postgres.safety import TOUCHES, Target, check_destructive
 from venomqa_hyp.adapters.postgres.sharing import SharedConnection
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
@@ -75,12 +76,12 @@ def test_every_mode_checks_before_it_touches_anything(postgres_url: str, mode: A
         with psycopg.connect(postgres_url, autocommit=True) as admin:
             admin.execute(f"ALTER DATABASE {name_of(dsn)} RENAME TO {live}")  # type: ignore[arg-type]
             try:
-                url = dsn.replace(name_of(dsn), live)
+                url = conninfo_of(dsn, dbname=live)
                 before = dump(url)
                 with pytest.raises(DefinitionError, match="'live'"):
                     PostgresAdapter(url, mode=mode)
                 with pytest.raises(DefinitionError, match="'live'"):
-                    PostgresAdapter(f"{url}?application_name=test", mode=mode)
+                    PostgresAdapter(conninfo_of(url, application_name="test"), mode=mode)
                 with psycopg.connect(url) as connection, pytest.raises(DefinitionError):
                     PostgresAdapter(connection, mode=mode)
                 with (

@@ -1,5 +1,6 @@
 """Mode template: the whole database is put back, whatever was changed in it."""
 
+import os
 import random
 import re
 import subprocess
@@ -32,6 +33,11 @@ def dsn(postgres_url: str) -> Iterator[str]:
         yield dsn
 
 
+@pytest.fixture(autouse=True)
+def empty_log(dsn: str) -> None:
+    execute(dsn, "TRUNCATE log")
+
+
 @pytest.fixture
 def mode(dsn: str) -> Iterator[TemplateMode]:
     mode = TemplateMode(dsn, lock_timeout=5)
@@ -57,6 +63,10 @@ def of(mode: TemplateMode, server: str) -> list[str]:
     return [name for name in copies(server) if mode._server.owner in name]
 
 
+@pytest.mark.skipif(
+    "VENOMQA_TEMPLATE_CONTRACT" not in os.environ,
+    reason="copies a database some hundred times; set VENOMQA_TEMPLATE_CONTRACT=1",
+)
 def test_it_keeps_the_contract(dsn: str) -> None:
     """Every rule of Rollbackable holds."""
 
@@ -277,3 +287,19 @@ def test_a_server_that_is_gone_is_named(monkeypatch: pytest.MonkeyPatch, dsn: st
     with pytest.raises(SystemUnavailable, match="venomqa clean"):
         mode.close()
     assert remove_copies(dsn) != []
+
+
+def test_a_large_database_is_copied_by_its_files(
+    monkeypatch: pytest.MonkeyPatch, dsn: str, mode: TemplateMode
+) -> None:
+    """From PostgreSQL 18 on by sharing their blocks, where the file system can."""
+    monkeypatch.setattr(databases, "_FILES_FROM", 0)
+    before, start = mode.observe(), mode.checkpoint("start")
+    execute(dsn, "DELETE FROM customers")
+    mode.rollback(start)
+    assert mode.observe() == before
+    version, method = mode._server.execute(
+        "SELECT current_setting('server_version_num')::int,"
+        " current_setting('file_copy_method', true)"
+    )[0]
+    assert method == (None if version < 180000 else "clone")

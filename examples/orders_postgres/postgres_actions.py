@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import psycopg
@@ -69,8 +70,10 @@ def orders_database(server: str | None = None) -> Iterator[str]:
 def server_url(admin: psycopg.Connection, database: str) -> str:
     """Return the URL of a database of the server that *admin* is connected to."""
     info = admin.info
-    password = f"&password={info.password}" if info.password else ""
-    return f"postgresql:///{database}?host={info.host}&port={info.port}&user={info.user}{password}"
+    parts = {"host": info.host, "port": info.port, "user": info.user}
+    if info.password:
+        parts["password"] = info.password
+    return f"postgresql:///{database}?{urlencode(parts)}"
 
 
 @contextmanager

@@ -76,11 +76,15 @@ class Relation:
 
 @attrs.frozen
 class Sequence:
-    """One sequence."""
+    """One sequence.
+
+    :ivar owner: OID of the table that a column of has its numbers from; 0 where none has.
+    """
 
     number: int
     schema: str
     table: str
+    owner: int
 
     @property
     def name(self) -> str:
@@ -93,12 +97,14 @@ class Catalog:
     """Everything that is journaled.
 
     :ivar schemas: OIDs of the covered schemas.
+    :ivar covers_all: these are all there are.
     :ivar relations: OID -> each table and each partition.
     :ivar sequences: in the order of their names.
     :ivar left_out: what is there and is not covered, in words.
     """
 
     schemas: tuple[int, ...]
+    covers_all: bool
     relations: Mapping[int, Relation]
     sequences: tuple[Sequence, ...]
     left_out: tuple[str, ...]
@@ -153,12 +159,18 @@ def read(connection: Connection, schemas: Iterable[str] | None) -> Catalog:
         for number, root, schema, table, kind, inherits in found
         if kind in "rp"
     }
-    sequences = [Sequence(row[0], row[2], row[3]) for row in found if row[4] == "S"]
+    owners: dict[int, int] = dict(connection.execute(_OWNERS))
+    sequences = [
+        Sequence(number, schema, name, owners.get(number, 0))
+        for number, _, schema, name, kind, _ in found
+        if kind == "S"
+    ]
     left_out = [f"{_KINDS[row[4]]} {dotted(row[2], row[3])}" for row in found if row[4] in _KINDS]
     left_out += [row[0] for row in connection.execute(_ELSEWHERE)]
     _refuse(connection, [*numbers, *(sequence.number for sequence in sequences)])
     return Catalog(
         tuple(covered),
+        schemas is None,
         relations,
         tuple(sorted(sequences, key=lambda sequence: sequence.name)),
         tuple(sorted(left_out)),
@@ -247,6 +259,12 @@ _TORN_TREES = """
 """
 
 _DOMAINS = "SELECT oid::bigint, typbasetype::bigint FROM pg_type WHERE typtype = 'd'"
+
+_OWNERS = """
+    SELECT objid::bigint, refobjid::bigint FROM pg_depend
+    WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
+        AND deptype IN ('a', 'i') AND refobjsubid > 0
+"""
 
 _COLUMNS = """
     SELECT attrelid::bigint, attname, atttypid::bigint, attgenerated <> ''

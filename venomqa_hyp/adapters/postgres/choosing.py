@@ -147,4 +147,6 @@ def _savepoint(wish: Wish) -> Mode:
 def _is_shared(source: Any) -> bool:
     if isinstance(source, str):
         return False
-    return any(kind.__name__ == "SharedConnection" for kind in type(source).__mro__)
+    from venomqa_hyp.adapters.postgres.sharing import SharedConnection
+
+    return isinstance(source, SharedConnection)

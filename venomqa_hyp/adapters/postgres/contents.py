@@ -16,7 +16,7 @@ from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 #: Name -> (last value, whether it was given out).
 Counters = Mapping[str, tuple[int, bool]]
 
-
+_NOT_ALLOWED = "42501"
 _OF_APPLICATION = f"""
 n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '{JOURNAL}')
 AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid
@@ -40,8 +40,16 @@ CROSS JOIN LATERAL (
 ) AS columns
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND {_OF_APPLICATION} ORDER BY 1, 2
 """
+# With the table whose column a sequence belongs to.
 _SEQUENCES = f"""
-SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT n.nspname, c.relname, coalesce(owner.schema, ''), coalesce(owner.name, '')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (
+    SELECT nspname, relname FROM pg_depend JOIN pg_class AS t ON t.oid = refobjid
+    JOIN pg_namespace AS s ON s.oid = t.relnamespace
+    WHERE classid = 'pg_class'::regclass AND objid = c.oid
+        AND refclassid = 'pg_class'::regclass AND deptype IN ('a', 'i')
+) AS owner (schema, name) ON true
 WHERE c.relkind = 'S' AND {_OF_APPLICATION} ORDER BY 1, 2
 """
 
@@ -55,8 +63,11 @@ class _Table:
     key: tuple[str, ...]
 
     def read(self, session: Session) -> Mapping[str, Any]:
-        values = ", ".join(f"t.{quoted(column)}::text" for column in self.columns) or "NULL"
-        order = ", ".join(f"t.{quoted(key)}" for key in self.key) or 't::text COLLATE "C"'
+        columns = [f"t.{quoted(column)}" for column in self.columns]
+        values = ", ".join(f"{column}::text" for column in columns) or "NULL"
+        # Not by columns that are left out: they would show in the order of the rows.
+        whole = f'ROW({", ".join(columns)})::text COLLATE "C"'
+        order = ", ".join(f"t.{quoted(key)}" for key in self.key) or whole
         found = session.execute(f"SELECT {values} FROM {self.source} AS t ORDER BY {order}")
         rows = [_loaded(row, self.loads) for row in found]
         return {"columns": self.columns, "key": self.key, "rows": rows}
@@ -93,13 +104,17 @@ class Contents:
         try:
             data = {
                 "tables": {table.name: table.read(self._session) for table in self._tables()},
-                "sequences": read_sequences(self._session, self._schemas),
+                "sequences": _positions(self._session, self._sequences()),
                 "queries": self.queries.answers(),
             }
         except Failed as error:
+            remedy = (
+                " Write GRANT pg_read_all_data TO that role, or observe_tables=[what it may read]."
+                if error.sqlstate == _NOT_ALLOWED
+                else ""
+            )
             raise SystemUnavailable(
-                f"{self._system}: cannot read the content: {error} A role that may not read all of "
-                "it needs GRANT pg_read_all_data; or name what it may read with observe_tables."
+                f"{self._system}: cannot read the content: {error}{remedy}"
             ) from error
         return Observation.create(self._system, data)
 
@@ -124,6 +139,16 @@ class Contents:
                 tuple(key) if {*key} <= {column for column, _ in kept} else (),
             )
 
+    def _sequences(self) -> list[tuple[str, str]]:
+        """Return those that count: where tables were chosen, the ones that belong to these."""
+        tables = self._choice.tables
+        return [
+            (schema, name)
+            for schema, name, *owner in self._session.execute(_SEQUENCES)
+            if (self._schemas is None or schema in self._schemas)
+            and (tables is None or dotted(*owner) in tables)
+        ]
+
     def _check(self) -> None:
         found = self._session.execute(_TABLES)
         names = {dotted(schema, relation): columns for schema, relation, _, columns, *_ in found}
@@ -135,13 +160,16 @@ class Contents:
         _refuse_unknown("ignore_columns", self._choice.ignored, columns)
 
 
-def read_sequences(session: Session, schemas: frozenset[str] | None = None) -> Counters:
+def read_sequences(session: Session) -> Counters:
     """Return where every sequence stands."""
+    return _positions(session, [row[:2] for row in session.execute(_SEQUENCES)])
+
+
+def _positions(session: Session, sequences: Iterable[tuple[str, str]]) -> Counters:
     queries = [
         f"SELECT {literal(dotted(schema, name))}, last_value, is_called"
         f" FROM {quoted(schema)}.{quoted(name)}"
-        for schema, name in session.execute(_SEQUENCES)
-        if schemas is None or schema in schemas
+        for schema, name in sequences
     ]
     values = session.execute(" UNION ALL ".join(queries)) if queries else ()
     return {str(name): (int(last), bool(given)) for name, last, given in values}
@@ -152,7 +180,7 @@ def set_sequences(session: Session, wanted: Counters) -> None:
     present = read_sequences(session)
     calls = [
         f"setval({literal(f'{quoted(schema)}.{quoted(name)}')}, {last}, {given})"
-        for schema, name in session.execute(_SEQUENCES)
+        for schema, name, *_ in session.execute(_SEQUENCES)
         for last, given in [wanted[dotted(schema, name)]]
         if present[dotted(schema, name)] != (last, given)
     ]

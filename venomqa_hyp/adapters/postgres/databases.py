@@ -17,8 +17,8 @@ from venomqa_hyp.errors import SystemUnavailable
 
 PREFIX = "venomqa_copy_"
 _OWNER = re.compile(rf"{PREFIX}([0-9a-f]{{12}})_")
-_IN_USE = "55006"
-_NOT_ALLOWED = "42501"
+IN_USE = "55006"
+NOT_ALLOWED = "42501"
 _PAUSE = 0.01
 #: From here on copying files costs less than writing all pages to the log, which small databases
 #: do faster, since it needs no checkpoint of the server.
@@ -36,17 +36,17 @@ class Server:
     """A connection to the server of a database, but not to that database.
 
     :param source: as of ``PostgresAdapter``.
+    :param database: the name of the database.
     :param timeout: seconds to wait until others have left a database.
     :raises SystemUnavailable: it cannot be reached.
     """
 
-    def __init__(self, source: Any, timeout: float) -> None:
+    def __init__(self, source: Any, database: str, timeout: float) -> None:
         self.owner = uuid4().hex[:12]
         self.timeout = timeout
-        known = load_psycopg().conninfo.conninfo_to_dict(conninfo_of(source))
-        elsewhere = "template1" if known.get("dbname") == "postgres" else "postgres"
-        options = {"dbname": elsewhere, "application_name": f"{PREFIX}{self.owner}"}
-        self._connection = Connection(conninfo_of(source, **options), timeout)
+        elsewhere = "template1" if database == "postgres" else "postgres"
+        self._connection = Connection(conninfo_of(source, dbname=elsewhere), timeout)
+        self.execute(f"SET application_name = '{PREFIX}{self.owner}'")
         self._made = 0
 
     def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> list[Any]:
@@ -77,7 +77,7 @@ class Server:
                 self.execute(command)
                 return
             except Failed as error:
-                if error.sqlstate in (_IN_USE, _NOT_ALLOWED):
+                if error.sqlstate in (IN_USE, NOT_ALLOWED):
                     raise
                 self.execute("SET file_copy_method = copy")  # the file system shares no blocks
         self.execute(command)
@@ -116,8 +116,23 @@ class Server:
                 action()
                 return
             except Failed as error:
-                if error.sqlstate != _IN_USE or time.monotonic() > deadline:
+                if error.sqlstate != IN_USE or time.monotonic() > deadline:
                     raise
+
+    def wait_until_unused(self, database: str) -> None:
+        """Wait until nobody is connected to a database.
+
+        :raises SystemUnavailable: names who still is.
+        """
+        deadline = time.monotonic() + self.timeout
+        while who := self.sessions(database):
+            if time.monotonic() > deadline:
+                raise SystemUnavailable(
+                    f"database {database!r} cannot be copied while others are connected to it, "
+                    f"which they still are after {self.timeout:g} s: {who}. Copy one that no "
+                    "application works on, and let each work on a copy of its own."
+                )
+            time.sleep(_PAUSE)
 
     def give_properties(self, database: str, to: str) -> None:
         """Give a copy what CREATE DATABASE does not copy: owner, settings, privileges, comment.
@@ -157,7 +172,7 @@ class Server:
                 if not self.execute(_END, [database]):
                     return
             except Failed as error:
-                if error.sqlstate != _NOT_ALLOWED:
+                if error.sqlstate != NOT_ALLOWED:
                     raise
                 self._refuse(database, f"{error} Write GRANT pg_signal_backend TO that role.")
             if time.monotonic() > deadline:
@@ -242,7 +257,7 @@ def remove_copies(source: Any, *, lock_timeout: float = 5.0) -> list[str]:
 
     :raises SystemUnavailable: the server cannot be reached, or a copy cannot be dropped.
     """
-    with Server(source, lock_timeout) as server:
+    with Server(source, "", lock_timeout) as server:
         names = server.left_over()
         for name in names:
             try:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
@@ -27,6 +27,7 @@ _SETTINGS = EXACT | {
     "statement_timeout": "0",
     "synchronous_commit": "off",
     "client_min_messages": "warning",
+    "application_name": "venomqa",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
@@ -90,7 +91,6 @@ class Connection:
         self.where = f"database {info.dbname!r} on {info.host or 'a local socket'}:{info.port}"
         #: The address that was reached; of a socket, its folder.
         self.host: str = info.hostaddr or info.host
-        self.user: str = info.user
         self.version: int = info.server_version
         try:
             self._prepare(lock_timeout)
@@ -134,14 +134,16 @@ class Connection:
 
         :param load: number of a type -> what makes a value of its text.
         """
-        with self._translated(), self._connection.transaction():
-            self._connection.execute("SET TRANSACTION READ ONLY")
-            with self._connection.pipeline():
+        with self._translated():
+            with self._connection.pipeline(), self._connection.transaction():
+                self._connection.execute("SET TRANSACTION READ ONLY")
                 cursors = [self._connection.execute(sql) for sql in statements]
             return [answer(cursor, load) for cursor in cursors]
 
     def close(self) -> None:
-        """Close the connection; what was not committed is rolled back."""
+        """Close the connection, and give its locks back before the server notices."""
+        with suppress(self._error):
+            self._connection.execute("SELECT pg_advisory_unlock_all()")
         self._connection.close()
 
     @contextmanager
@@ -149,7 +151,8 @@ class Connection:
         try:
             yield
         except self._error as error:
-            raise Failed(_text(error), error.sqlstate) from error
+            lost = self._connection.closed
+            raise Failed(_text(error), None if lost else error.sqlstate) from error
 
 
 def answer(

@@ -14,6 +14,7 @@ from venomqa_hyp.errors import SystemUnavailable
 _COMMENT = "Journal of venomqa-hyp. To remove it when no test runs: venomqa clean DSN"
 #: The advisory lock, in the namespace of this database; the letters of "venomqa".
 _LOCK = int.from_bytes(b"venomqa", "big")
+_LOCK_HALVES = [_LOCK >> 32, _LOCK & 0xFFFFFFFF]
 #: A session in which this is on writes no journal.
 OWN_SESSION = f"{JOURNAL}.own_session"
 
@@ -28,9 +29,9 @@ def claim(connection: Connection) -> None:
     except Failed as error:
         if not error.is_lock:
             raise
-        holders = connection.execute(_HOLDERS, [_LOCK >> 32, _LOCK & 0xFFFFFFFF])
+        holders = [row[0] for row in connection.execute(_HOLDERS, _LOCK_HALVES)]
         raise SystemUnavailable(
-            f"{connection.where} is used by another run: process {holders or 'unknown'} holds the "
+            f"{connection.where} is used by another run: {', '.join(holders) or 'it'} holds the "
             "lock of its journal. Two runs would roll back each other's changes: give each a "
             "database of its own, with PostgresAdapter.clone(dsn, worker_id), or end the other."
         ) from error
@@ -70,20 +71,15 @@ def _statements(catalog: Catalog) -> Iterator[str]:
     yield f"COMMENT ON SCHEMA {JOURNAL} IS {literal(_COMMENT)}"
     yield (
         f"CREATE UNLOGGED TABLE {JOURNAL}.entry "
-        "(number bigint NOT NULL, sign integer NOT NULL, content text NOT NULL)"
-    )
-    yield (
-        f"CREATE TABLE {JOURNAL}.covered "
-        "(number bigint PRIMARY KEY, lock text, remove text, add text)"
+        "(number bigint NOT NULL, sign integer NOT NULL, content text NOT NULL) "
+        # Its lock would be in the way of ours; space is freed between two steps instead.
+        "WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off)"
     )
     for relation in catalog.relations.values():
         yield from _triggers(relation, catalog.relations[relation.root])
     for root in catalog.roots:
-        statements = ", ".join(map(literal, (_lock(root), _remove(root), _add(root))))
-        yield f"INSERT INTO {JOURNAL}.covered VALUES ({root.number}, {statements})"
-    yield _fingerprint(catalog)
-    yield _sequences(catalog)
-    yield _TAKE
+        yield from _movers(root)
+    yield _take(catalog)
     yield _RESTORE
     yield f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {JOURNAL} FROM PUBLIC"
 
@@ -150,18 +146,43 @@ def _report(function: str, relation: Relation, root: Relation) -> str:
     )
 
 
-def _lock(root: Relation) -> str:
-    # Waits for statements that write, and lets those that read go on.
+def _movers(root: Relation) -> Iterator[str]:
+    """Yield the functions that lock a table, and that remove and add rows."""
     only = "" if root.partitioned else "ONLY "
-    return f"LOCK TABLE {only}{root.sql} IN SHARE ROW EXCLUSIVE MODE"
+    # Waits for statements that write, and lets those that read go on.
+    lock = f"LOCK TABLE {only}{root.sql} IN SHARE ROW EXCLUSIVE MODE"
+    yield (
+        f"CREATE FUNCTION {JOURNAL}.lock_{root.number}() RETURNS void LANGUAGE plpgsql "
+        f"AS {literal(f'BEGIN {lock}; END')}"
+    )
+    move = f"""
+        DECLARE
+            moved bigint;
+        BEGIN
+            IF cardinality($1) > 0 THEN
+                {_remove(root, only)};
+                GET DIAGNOSTICS moved = ROW_COUNT;
+                IF moved <> cardinality($1) THEN
+                    RAISE EXCEPTION USING ERRCODE = 'triggered_data_change_violation',
+                        MESSAGE = format('of %s rows that the journal reported, table %s holds %s',
+                            cardinality($1), {root.number}::oid::regclass, moved);
+                END IF;
+            END IF;
+            IF cardinality($2) > 0 THEN
+                {_add(root)};
+            END IF;
+        END"""
+    yield (
+        f"CREATE FUNCTION {JOURNAL}.move_{root.number}(text[], text[]) RETURNS void "
+        f"LANGUAGE plpgsql AS {literal(move)}"
+    )
 
 
-def _remove(root: Relation) -> str:
+def _remove(root: Relation, only: str) -> str:
     """Return the statement that removes the rows of ``$1``, one for each element.
 
     A key is only the way to find a row quickly: the whole row must be equal.
     """
-    only = "" if root.partitioned else "ONLY "
     row = root.row(root.columns, "r")
     if root.key:
         found = " AND ".join(
@@ -177,109 +198,116 @@ def _remove(root: Relation) -> str:
         DELETE FROM {only}{root.sql} AS r USING (
             SELECT r.tableoid AS part, r.ctid AS place, w.copies,
                 row_number() OVER (PARTITION BY w.content) AS copy
-            FROM (SELECT content, count(*) AS copies FROM unnest($1) AS content GROUP BY content)
-                AS w
+            FROM (
+                SELECT u.content, count(*) AS copies FROM unnest($1) AS u (content)
+                GROUP BY u.content
+            ) AS w
             JOIN {only}{root.sql} AS r ON {row} = w.content
         ) AS found
         WHERE r.ctid = found.place AND r.tableoid = found.part AND found.copy <= found.copies"""
 
 
 def _add(root: Relation) -> str:
-    names = ", ".join(quoted(column.name) for column in root.columns if not column.generated)
+    names = [quoted(column.name) for column in root.columns if not column.generated]
     if not names:
-        return f"INSERT INTO {root.sql} SELECT FROM unnest($1)"
+        return f"INSERT INTO {root.sql} SELECT FROM unnest($2)"
+    values = ", ".join(f"w.{name}" for name in names)
     return (
-        f"INSERT INTO {root.sql} ({names}) OVERRIDING SYSTEM VALUE "
-        f"SELECT {names} FROM unnest($1::{root.sql}[]) AS w"
+        f"INSERT INTO {root.sql} ({', '.join(names)}) OVERRIDING SYSTEM VALUE "
+        f"SELECT {values} FROM unnest($2::{root.sql}[]) AS w"
+    )
+
+
+def _take(catalog: Catalog) -> str:
+    """Return the function that empties the journal, in one statement and with plans that last.
+
+    Of the rows with sign 0, number 1 is the text of all sequences, and number 2 the fingerprint of
+    the schema.
+    """
+    body = f"""
+        #variable_conflict use_column
+        BEGIN
+            -- Waits for every transaction that has written a row.
+            LOCK TABLE {JOURNAL}.entry IN SHARE ROW EXCLUSIVE MODE;
+            RETURN QUERY DELETE FROM {JOURNAL}.entry RETURNING number, sign, content;
+            RETURN QUERY SELECT 1::bigint, 0, ({_sequences(catalog)});
+            RETURN QUERY SELECT 2::bigint, 0, ({_fingerprint(catalog)})::text;
+        END"""
+    return (
+        f"CREATE FUNCTION {JOURNAL}.take() "
+        "RETURNS TABLE (number bigint, sign integer, content text) "
+        f"LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS {literal(body)}"
+    )
+
+
+def _sequences(catalog: Catalog) -> str:
+    """Return the query for one text of number, value and ``is_called`` of each sequence.
+
+    Most steps change no sequence, and then its hundreds of numbers need not be looked at.
+    """
+    values = [
+        f"SELECT {sequence.number} AS number, last_value, is_called::integer "
+        f"FROM {quoted(sequence.schema)}.{quoted(sequence.table)}"
+        for sequence in catalog.sequences
+    ]
+    if not values:
+        return "SELECT ''"
+    return (
+        "SELECT string_agg(concat_ws(' ', number, last_value, is_called), ',') "
+        f"FROM ({' UNION ALL '.join(values)}) AS sequences"
     )
 
 
 def _fingerprint(catalog: Catalog) -> str:
-    """Return the function whose result changes with the schema.
+    """Return the expression whose value changes with the schema.
 
-    A change of a column or trigger rewrites its row in the catalog, which has then another xmin.
+    A change of a column or trigger rewrites its row in the catalog, which has then a newer xmin;
+    ages are relative to the present, their differences are not.
     """
     schemas = f"'{{{','.join(map(str, catalog.schemas))}}}'::oid[]"
     tables = f"'{{{','.join(map(str, catalog.relations))}}}'::oid[]"
-    return f"""
-        CREATE FUNCTION {JOURNAL}.fingerprint() RETURNS text LANGUAGE sql
-        SET search_path = pg_catalog, pg_temp AS $fingerprint$
-        SELECT concat_ws(' ',
-            (SELECT sum(hashtextextended(concat_ws(' ', oid, relkind, relname), 0))
-                FROM pg_class WHERE relnamespace = ANY ({schemas}) AND relpersistence <> 't'),
-            (SELECT sum(hashint8extended(xmin::text::bigint, attnum)) || ' ' || count(*)
-                FROM pg_attribute WHERE attrelid = ANY ({tables}) AND attnum > 0),
-            (SELECT sum(hashint8extended(xmin::text::bigint, oid::bigint)) || ' ' || count(*)
-                FROM pg_trigger WHERE tgrelid = ANY ({tables})))
-        $fingerprint$"""
-
-
-def _sequences(catalog: Catalog) -> str:
-    values = [
-        f"SELECT {sequence.number}::bigint, last_value, is_called "
-        f"FROM {quoted(sequence.schema)}.{quoted(sequence.table)}"
-        for sequence in catalog.sequences
+    born = "sum(age('3'::xid) - age(xmin) + 10000000000)"
+    parts = [
+        "SELECT sum(hashtextextended(relname::text, oid::bigint)) FROM pg_class "
+        f"WHERE relnamespace = ANY ({schemas}) AND relpersistence <> 't'",
+        f"SELECT {born} FROM pg_attribute WHERE attrelid = ANY ({tables}) AND attnum > 0",
+        f"SELECT {born} FROM pg_trigger WHERE tgrelid = ANY ({tables})",
     ]
-    body = " UNION ALL ".join(values or ["SELECT 0::bigint, 0::bigint, false WHERE false"])
-    return (
-        f"CREATE FUNCTION {JOURNAL}.sequences() "
-        "RETURNS TABLE (number bigint, last_value bigint, is_called boolean) "
-        f"LANGUAGE sql SET search_path = pg_catalog, pg_temp AS {literal(body)}"
-    )
+    if catalog.covers_all:
+        parts.append(r"SELECT sum(oid::bigint) FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%'")
+    return " + ".join(f"coalesce(({part}), 0)" for part in parts)
 
-
-# A sequence is number, +1 or 0 for `is_called`, and its value; the fingerprint has number 0. No
-# sign means that it is no row.
-_TAKE = f"""
-    CREATE FUNCTION {JOURNAL}.take()
-    RETURNS TABLE (number bigint, sign integer, content text, counter bigint) LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp AS $take$
-    #variable_conflict use_column
-    BEGIN
-        -- Waits for every transaction that has written a row.
-        LOCK TABLE {JOURNAL}.entry IN SHARE ROW EXCLUSIVE MODE;
-        RETURN QUERY DELETE FROM {JOURNAL}.entry RETURNING number, sign, content, NULL::bigint;
-        RETURN QUERY SELECT number, is_called::integer, NULL, last_value
-            FROM {JOURNAL}.sequences();
-        RETURN QUERY SELECT 0::bigint, 0, {JOURNAL}.fingerprint(), NULL::bigint;
-    END $take$"""
 
 _RESTORE = f"""
     CREATE FUNCTION {JOURNAL}.restore(
-        numbers bigint[], signs integer[], contents text[],
+        tables bigint[], signs integer[], contents text[],
         sequences bigint[], counters bigint[], called boolean[]
-    ) RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $restore$
+    ) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $restore$
     DECLARE
         one record;
-        contents_of text[];
-        changed bigint;
     BEGIN
         -- The tables before the journal: a statement that has begun needs the journal to end.
-        FOR one IN SELECT lock FROM {JOURNAL}.covered WHERE number = ANY (numbers) ORDER BY number
-        LOOP EXECUTE one.lock; END LOOP;
+        FOR one IN SELECT DISTINCT number FROM unnest(tables) AS number ORDER BY number
+        LOOP EXECUTE format('SELECT {JOURNAL}.lock_%s()', one.number); END LOOP;
         LOCK TABLE {JOURNAL}.entry IN SHARE ROW EXCLUSIVE MODE;
-        IF EXISTS (SELECT FROM {JOURNAL}.entry) THEN RETURN 'entries'; END IF;
+        IF EXISTS (SELECT FROM {JOURNAL}.entry) THEN RETURN false; END IF;
         FOR one IN
-            SELECT covered.number, sign, array_agg(content) AS contents, remove, add
-            FROM unnest(numbers, signs, contents) AS moved (number, sign, content)
-            JOIN {JOURNAL}.covered ON covered.number = moved.number
-            GROUP BY covered.number, sign ORDER BY covered.number, sign
+            SELECT number, array_agg(content) FILTER (WHERE sign < 0) AS removed,
+                array_agg(content) FILTER (WHERE sign > 0) AS added
+            FROM unnest(tables, signs, contents) AS moved (number, sign, content)
+            GROUP BY number ORDER BY number
         LOOP
-            EXECUTE CASE WHEN one.sign < 0 THEN one.remove ELSE one.add END USING one.contents;
-            GET DIAGNOSTICS changed = ROW_COUNT;
-            IF changed <> cardinality(one.contents) THEN
-                RAISE EXCEPTION USING ERRCODE = 'triggered_data_change_violation', MESSAGE = format(
-                    'of %s rows that the journal reported, table %s holds %s',
-                    cardinality(one.contents), one.number::oid::regclass, changed);
-            END IF;
+            EXECUTE format('SELECT {JOURNAL}.move_%s($1, $2)', one.number)
+                USING one.removed, one.added;
         END LOOP;
-        PERFORM setval(sequence::oid::regclass, counter, is_called)
-            FROM unnest(sequences, counters, called) AS s (sequence, counter, is_called);
-        RETURN 'done';
+        PERFORM setval(number::oid::regclass, counter, is_called)
+            FROM unnest(sequences, counters, called) AS s (number, counter, is_called);
+        RETURN true;
     END $restore$"""
 
 _HOLDERS = """
-    SELECT format('%%s (%%s, since %%s)', pid, application_name, backend_start::timestamp(0))
+    SELECT format('process %%s (%%s, since %%s)',
+        pid, application_name, backend_start::timestamp(0))
     FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -51,16 +51,16 @@ def clone(
             "32 letters, digits and underscores. Write 'gw0'."
         )
     database = check_source(source, "clone", allow_destructive, lock_timeout).database
-    with Server(source, lock_timeout) as server:
+    with Server(source, database, lock_timeout) as server:
         for left in server.left_over():
             server.drop(left)
+        server.wait_until_unused(database)
         name = server.new_name(worker_id)
         try:
             server.copy(database, name)
         except Failed as error:
             raise SystemUnavailable(
-                f"database {database!r} cannot be copied for worker {worker_id!r}: {error} "
-                f"Connected to it: {server.sessions(database) or 'nobody now'}. Copy one that no "
-                "application works on, and let each work on its copy; the role needs CREATEDB."
+                f"database {database!r} cannot be copied for worker {worker_id!r}: {error} The "
+                "role needs CREATEDB, and must own the database."
             ) from error
         yield ClonedDatabase(name, conninfo_of(source, dbname=name))

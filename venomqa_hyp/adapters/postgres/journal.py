@@ -132,32 +132,34 @@ class _Store:
         try:
             install.remove(connection)
             self._catalog = read(connection, schemas)
+            self.tables = observed_tables(connection, self._catalog, choice)
             install.install(connection, self._catalog)
         except Failed as error:
             raise SystemUnavailable(self._explained("install the journal", error)) from error
-        self.tables = observed_tables(connection, self._catalog, choice)
         self._schema = schema.lines(connection, self._catalog)
         self._fingerprint = self._ask()[-1][2]
+        self._counters: tuple[str, Mapping[str, Any]] = ("", {})
         self._names = {sequence.number: sequence.name for sequence in self._catalog.sequences}
         self._numbers = {name: number for number, name in self._names.items()}
+        self._hidden = frozenset(
+            sequence.name
+            for sequence in self._catalog.sequences
+            if choice.tables is not None and sequence.owner not in self.tables
+        )
         self.metadata = {"mode": "journal", "left_out": self._catalog.left_out}
 
     def take(self) -> Taken:
         try:
-            *found, (_, _, fingerprint, _) = self._ask()
+            *entries, (_, _, sequences), (_, _, fingerprint) = self._ask()
         except Failed as error:
             self._refuse_changed_schema(error)
             raise SystemUnavailable(self._explained("observe", error)) from error
         if fingerprint != self._fingerprint:
             self._refuse_changed_schema(None)
-        entries = [row[:3] for row in found if row[2] is not None]
-        counters = {
-            self._names[number]: (value, called == 1)
-            for number, called, content, value in found
-            if content is None
-        }
+        if sequences != self._counters[0]:
+            self._counters = (sequences, self._read_counters(sequences))
         self._clean_up(len(entries))
-        return Taken(entries, counters)
+        return Taken(entries, self._counters[1], self._hidden)
 
     def restore(self, moves: Mapping[int, Move], counters: Mapping[str, Any]) -> bool:
         rows = [
@@ -173,7 +175,7 @@ class _Store:
         except Failed as error:
             self._refuse_changed_schema(error)
             raise RollbackError(self._explained("roll back", error)) from error
-        return bool(outcome == "done")
+        return bool(outcome)
 
     def answers(self) -> Mapping[str, Mapping[str, Any]]:
         return self.queries.answers()
@@ -191,6 +193,10 @@ class _Store:
 
     def _ask(self) -> list[Any]:
         return self._connection.execute(_TAKE)
+
+    def _read_counters(self, sequences: str) -> dict[str, tuple[int, bool]]:
+        numbers = (map(int, one.split()) for one in sequences.split(","))
+        return {self._names[number]: (value, called == 1) for number, value, called in numbers}
 
     def _clean_up(self, entries: int) -> None:
         """Free the space of the entries that were taken, before it takes time to skip them."""
@@ -238,13 +244,14 @@ def _silence(connection: Connection) -> None:
     except Failed as error:
         if error.sqlstate != _NOT_ALLOWED:
             raise
+        ((role,),) = connection.execute("SELECT current_user")
         grant = (
-            f"GRANT SET ON PARAMETER session_replication_role TO {quoted(connection.user)}"
+            f"GRANT SET ON PARAMETER session_replication_role TO {quoted(role)}"
             if connection.version >= 150000
             else "nothing can be granted before PostgreSQL 15"
         )
         raise SystemUnavailable(
-            f"{connection.where}: the role {connection.user!r} may not set "
+            f"{connection.where}: the role {role!r} may not set "
             "session_replication_role, without which putting a row back would fire the triggers "
             f"and foreign keys of the application. As a superuser: {grant}; or connect as a "
             "superuser of the test server."
@@ -252,7 +259,7 @@ def _silence(connection: Connection) -> None:
     connection.execute(f"SET {install.OWN_SESSION} = 'on'")
 
 
-_TAKE = f"SELECT number, sign, content, counter FROM {JOURNAL}.take()"
+_TAKE = f"SELECT number, sign, content FROM {JOURNAL}.take()"
 _RESTORE = (
     f"SELECT {JOURNAL}.restore(%s::bigint[], %s::integer[], %s::text[], "
     "%s::bigint[], %s::bigint[], %s::boolean[])"

@@ -25,7 +25,7 @@ _SETTINGS = ", ".join(f"set_config('{name}', '{value}', true)" for name, value i
 class SavepointHandle:
     """What :meth:`SavepointMode.checkpoint` returns; only the mode looks inside."""
 
-    __slots__ = ("forgotten", "name", "owner", "savepoint", "sequences")
+    __slots__ = ("name", "owner", "savepoint", "sequences")
 
     def __init__(
         self, name: str, owner: "SavepointMode", savepoint: str, sequences: Counters
@@ -34,7 +34,6 @@ class SavepointHandle:
         self.owner = owner
         self.savepoint = savepoint
         self.sequences = sequences
-        self.forgotten = False
 
     def __repr__(self) -> str:
         return f"<SavepointHandle {self.name!r}>"
@@ -66,7 +65,8 @@ class SavepointMode:
         self._connection = connection
         self._session = _Session(connection)
         self._lock_timeout = lock_timeout
-        self._handles: list[SavepointHandle] = []
+        self._set: set[str] = set()
+        self._forgotten: set[str] = set()
         self._closed = False
         connection.check_usable()
         self._contents = Contents(self._session, name, choice, schemas)
@@ -95,9 +95,9 @@ class SavepointMode:
         self._check()
         self._connection.refuse_open_transaction()
         sequences = read_sequences(self._session)
-        handle = SavepointHandle(name, self, self._connection.set_savepoint(), sequences)
-        self._handles.append(handle)
-        return handle
+        savepoint = self._connection.set_savepoint()
+        self._set.add(savepoint)
+        return SavepointHandle(name, self, savepoint, sequences)
 
     def rollback(self, handle: SavepointHandle) -> None:
         """Take back what was done since ``handle``; an open transaction ends.
@@ -112,7 +112,6 @@ class SavepointMode:
             )
         self._check()
         self._connection.return_to(handle.savepoint)
-        del self._handles[self._handles.index(handle) + 1 :]
         set_sequences(self._session, handle.sequences)
 
     def observe(self) -> Observation:
@@ -129,22 +128,26 @@ class SavepointMode:
 
     def is_live(self, handle: SavepointHandle) -> bool:
         """Tell whether ``handle`` can be rolled back to."""
-        return not self._closed and handle in self._handles and not handle.forgotten
+        return (
+            isinstance(handle, SavepointHandle)
+            and handle.owner is self
+            and not self._closed
+            and handle.savepoint in self._connection.savepoints
+            and handle.savepoint not in self._forgotten
+        )
 
     def forget(self, handle: SavepointHandle) -> None:
         """Release the savepoint, once no later one needs it."""
-        if not self.is_live(handle):
-            return
-        handle.forgotten = True
-        while self._handles and self._handles[-1].forgotten and not self._connection.closed:
-            self._connection.release()
-            self._handles.pop()
+        if self.is_live(handle):
+            self._forgotten.add(handle.savepoint)
+            self._connection.release(self._forgotten)
 
     def close(self) -> None:
         """Forget all checkpoints; what was done since the connection was opened stays on it."""
         if not self._closed:
             self._closed = True
             self._outside.close()
+            self._connection.release(self._set)
 
     def _check(self) -> None:
         if self._closed:
@@ -194,9 +197,8 @@ class _Session:
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Read with our settings, and so that an error is none of the application's."""
-        self.execute("SAVEPOINT venomqa_reading")
         try:
-            self.execute(f"SELECT {_SETTINGS}")
+            self.execute(f"SAVEPOINT venomqa_reading; SELECT {_SETTINGS}")
             yield
         finally:
             self.execute("ROLLBACK TO venomqa_reading; RELEASE venomqa_reading")

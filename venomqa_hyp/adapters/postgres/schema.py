@@ -7,7 +7,7 @@ _AT_MOST = 5
 
 
 def lines(connection: Connection, catalog: Catalog) -> frozenset[str]:
-    """Return one line for each relation, column and trigger."""
+    """Return one line for each relation, column, trigger and schema."""
     schemas, tables = list(catalog.schemas), list(catalog.relations)
     return frozenset(row[0] for row in connection.execute(_LINES, [schemas, tables, tables]))
 
@@ -35,4 +35,6 @@ _LINES = """
     SELECT format('trigger %%I of table %%s, %%s', tgname, tgrelid::regclass,
         CASE tgenabled WHEN 'D' THEN 'disabled' ELSE 'enabled' END)
     FROM pg_trigger WHERE tgrelid = ANY (%s::oid[]) AND NOT tgisinternal
+    UNION ALL
+    SELECT format('schema %%I', nspname) FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%%'
 """

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from venomqa_hyp.adapters.postgres.contents import Contents
-from venomqa_hyp.adapters.postgres.databases import Server
+from venomqa_hyp.adapters.postgres.databases import IN_USE, NOT_ALLOWED, Server
 from venomqa_hyp.adapters.postgres.driver import Connection, Failed
 from venomqa_hyp.adapters.postgres.observing import Choice
 from venomqa_hyp.adapters.postgres.rows import Load
@@ -68,7 +68,7 @@ class TemplateMode:
         try:
             ((self._database,),) = self._session.execute("SELECT current_database()")
             self._contents = Contents(self._session, name, choice, schemas)
-            self._server = Server(source, lock_timeout)
+            self._server = Server(source, self._database, lock_timeout)
         finally:
             self._session.leave()
         for left in self._server.left_over():
@@ -147,7 +147,13 @@ class TemplateMode:
         if not self._closed:
             self._closed = True
             self._session.leave()
-            self._server.close()
+            try:
+                self._server.close()
+            except Failed as error:
+                raise SystemUnavailable(
+                    f"{self.name}: the copies of database {self._database!r} cannot be dropped: "
+                    f"{error} The next run drops them, or: venomqa clean DSN"
+                ) from error
 
     def _make_room(self) -> None:
         while len(self._handles) >= MOST_COPIES:
@@ -164,12 +170,18 @@ class TemplateMode:
         self._warm()
 
     def _failure(self, done: str, error: Failed) -> RollbackError:
-        return RollbackError(
-            f"{self.name}: database {self._database!r} cannot be {done}: {error} The role needs "
-            "CREATEDB and must own the database: ALTER ROLE ... CREATEDB, ALTER DATABASE ... OWNER "
-            "TO ... Its connections must not come back at once: "
-            f"{self._server.sessions(self._database) or 'nobody is connected now'}."
-        )
+        problem = f"{self.name}: database {self._database!r} cannot be {done}: {error}"
+        if error.sqlstate == NOT_ALLOWED:
+            problem += (
+                " The role needs CREATEDB and must own the database: ALTER ROLE ... CREATEDB, "
+                "ALTER DATABASE ... OWNER TO ..."
+            )
+        elif error.sqlstate == IN_USE:
+            problem += (
+                " Its connections were ended and came back at once: "
+                f"{self._server.sessions(self._database) or 'nobody is connected now'}."
+            )
+        return RollbackError(problem)
 
     def _warm(self) -> None:
         if self._warm_up is None:

@@ -14,16 +14,16 @@ from collections.abc import Sequence
 from venomqa_hyp.adapters.postgres.catalog import dotted, literal, quoted
 from venomqa_hyp.adapters.postgres.driver import Connection, Session
 
+# One snapshot for all: the next id, the ids of others in progress, and whether one is committed of
+# those that are new or were in progress the last time.
 _IDS = """
 SELECT pg_snapshot_xmax(now)::text::int8,
-    ARRAY(SELECT id::text::int8 FROM pg_snapshot_xip(now) AS id)
-FROM pg_current_snapshot() AS now
-"""
-_COMMITTED = """
-SELECT EXISTS (
-    SELECT FROM unnest(ARRAY(SELECT generate_series({first}::int8, {end}::int8 - 1))
-        || ARRAY[{pending}]::int8[]) AS id
-    WHERE pg_xact_status(id::text::xid8) = 'committed')
+    ARRAY(SELECT id::text::int8 FROM pg_snapshot_xip(now) AS id),
+    EXISTS (
+        SELECT FROM unnest(ARRAY[{pending}]::int8[] || ARRAY(
+            SELECT generate_series({first}, pg_snapshot_xmax(now)::text::int8 - 1))) AS id
+        WHERE pg_xact_status(id::text::xid8) = 'committed')
+FROM (SELECT pg_current_snapshot() AS now) AS s
 """
 # A table that the application has locked in the shared transaction cannot be read from outside.
 _TABLES = """
@@ -50,7 +50,9 @@ class Witness:
         self._shared = shared
         self._outside = outside
         self._pid = pid
-        self._first, self._pending = self._ids()
+        self._next: int | None = None
+        self._pending: Sequence[int] = ()
+        self._others_committed()
         self._committed = self._look()
 
     def changed_tables(self) -> Sequence[str]:
@@ -62,19 +64,10 @@ class Witness:
         return sorted(n for n, (was, is_) in pairs.items() if was != is_ and None not in (was, is_))
 
     def _others_committed(self) -> bool:
-        end, in_progress = self._ids()
-        pending = ", ".join(map(str, self._pending))
-        ((found,),) = self._shared.execute(
-            _COMMITTED.format(first=self._first, end=end, pending=pending)
-        )
-        # What is in progress now may be committed later.
-        self._first, self._pending = end, in_progress
+        first = "pg_snapshot_xmax(now)::text::int8" if self._next is None else self._next
+        query = _IDS.format(first=first, pending=", ".join(map(str, self._pending)))
+        ((self._next, self._pending, found),) = self._shared.execute(query)
         return bool(found)
-
-    def _ids(self) -> tuple[int, Sequence[int]]:
-        """Return the next id, and the ids of others that are in progress."""
-        ((end, in_progress),) = self._shared.execute(_IDS)
-        return int(end), in_progress
 
     def _look(self) -> dict[str, str | None]:
         """Return what identifies the committed rows of each table; None where that is locked."""

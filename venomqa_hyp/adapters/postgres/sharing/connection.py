@@ -12,7 +12,7 @@ Two things would end the transaction itself: COMMIT and ROLLBACK sent as SQL. A 
 deferred to the end of the transaction makes COMMIT fail, and the connection is closed after either.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -61,6 +61,13 @@ CREATE CONSTRAINT TRIGGER venomqa_guard AFTER INSERT ON pg_temp.venomqa_guard
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp.venomqa_guard();
 INSERT INTO pg_temp.venomqa_guard DEFAULT VALUES;
 """
+_IS_OURS = "SELECT to_regclass('pg_temp.venomqa_guard') IS NOT NULL"
+_ENDED = (
+    "The application sent COMMIT or ROLLBACK as SQL on the shared PostgreSQL connection, which "
+    "ended the transaction of the test; the connection is closed. Call commit() and rollback() of "
+    "the connection, or use connection.transaction(); or use mode 'journal', which shares no "
+    "connection."
+)
 _COMMIT = (
     f"SELECT pg_temp.venomqa_commit(); RELEASE SAVEPOINT {_APPLICATION}; SAVEPOINT {_APPLICATION}"
 )
@@ -250,12 +257,14 @@ class SharedConnection(psycopg.Connection[Any]):
         del self.savepoints[self.savepoints.index(name) + 1 :]
         self._busy = False
 
-    def release(self) -> None:
-        """Drop the savepoint that was set last; what was done since stays."""
-        name = self.savepoints.pop()
-        self._send(
-            f"RELEASE SAVEPOINT {_APPLICATION}; RELEASE SAVEPOINT {name}; SAVEPOINT {_APPLICATION}"
-        )
+    def release(self, names: Set[str]) -> None:
+        """Drop those of the named savepoints that no other lies on; what was done since stays."""
+        # Not while the application has begun something: it would be committed by this.
+        while self.savepoints and self.savepoints[-1] in names and self._is_idle:
+            self._send(
+                f"RELEASE SAVEPOINT {_APPLICATION}; RELEASE SAVEPOINT {self.savepoints.pop()}; "
+                f"SAVEPOINT {_APPLICATION}"
+            )
 
     def check_usable(self) -> None:
         """Raise if the transaction of the test is gone, or was not the application's only one.
@@ -270,6 +279,11 @@ class SharedConnection(psycopg.Connection[Any]):
                 "disconnect() was called. What was done on it is gone. Open a new one with "
                 "SharedConnection.connect(dsn)."
             )
+        # ROLLBACK AND CHAIN begins another transaction at once.
+        if not self.has_failed and self.ask(_IS_OURS) == [(False,)]:
+            self._problem = _ENDED
+            self.pgconn.finish()
+            raise RollbackError(self._problem)
 
     @property
     def has_failed(self) -> bool:
@@ -294,8 +308,8 @@ class SharedConnection(psycopg.Connection[Any]):
             self._refuse_open("is in a transaction block")
         if self._busy:
             if self._wrote():
-                self._refuse_open("has written and did not commit")
-            self._undo()  # it has only read
+                self._refuse_open("has written or locked rows and did not commit")
+            self._busy = False  # it has only read
 
     def check_out(self) -> None:
         """Note that a pool gives the connection to somebody.
@@ -346,12 +360,7 @@ class SharedConnection(psycopg.Connection[Any]):
         """Called with the lock held."""
         status = self.pgconn.transaction_status
         if status == psycopg.pq.TransactionStatus.IDLE:
-            self._problem = (
-                "The application sent COMMIT or ROLLBACK as SQL on the shared PostgreSQL "
-                "connection, which ended the transaction of the test; nothing was committed, and "
-                "the connection is closed. Call commit() and rollback() of the connection, or use "
-                "connection.transaction(); or use mode 'journal', which shares no connection."
-            )
+            self._problem = _ENDED
             self.pgconn.finish()
         elif not self._application_autocommit:
             self._busy = True
@@ -378,6 +387,11 @@ class SharedConnection(psycopg.Connection[Any]):
     def _undo(self) -> None:
         self._send(f"ROLLBACK TO SAVEPOINT {_APPLICATION}")
         self._busy = False
+
+    @property
+    def _is_idle(self) -> bool:
+        status = self.pgconn.transaction_status
+        return status == _INTRANS and not self._busy and not self._blocks
 
     def _wrote(self) -> bool:
         # A transaction that writes gets an id, and with it those it is inside of. Each holds a
