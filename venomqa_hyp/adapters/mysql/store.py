@@ -1,0 +1,289 @@
+"""The database with its journal: take what was written down, and set rows and counters back."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from venomqa_hyp.adapters.journal import Entry, Move, Table, Taken
+from venomqa_hyp.adapters.mysql import blocking, catalog, installation
+from venomqa_hyp.adapters.mysql.driver import Failed, quoted, text
+from venomqa_hyp.adapters.mysql.entries import Note, counted
+from venomqa_hyp.adapters.mysql.queries import Queries
+from venomqa_hyp.adapters.mysql.rows import Layout
+from venomqa_hyp.errors import RollbackError, SystemUnavailable
+
+_AT_ONCE = 500
+_T = TypeVar("_T")
+
+
+@attrs.frozen
+class _Look:
+    """What one look at the journal has shown.
+
+    :ivar writing: connections whose transaction has written and is not committed.
+    """
+
+    notes: Sequence[Note]
+    writing: frozenset[int]
+    counters: Mapping[str, int]
+
+
+class JournalStore:
+    """A ``Store`` over the triggers of one database.
+
+    :param tables: number -> each observed table.
+    :param lock_timeout: seconds to wait for transactions of the application.
+    """
+
+    counted = "auto_increment"
+
+    def __init__(
+        self,
+        installed: installation.Installation,
+        tables: Mapping[int, Table],
+        lock_timeout: float,
+        name: str,
+    ) -> None:
+        self.name = name
+        self.tables = tables
+        layouts = installed.catalog.layouts
+        left_out = sorted(layouts.keys() - {table.name for table in tables.values()})
+        self.metadata: Mapping[str, Any] = {"mode": "journal", "tables_left_out": left_out}
+        self._installed = installed
+        self._connection = installed.connection
+        self.queries = Queries(self._connection, name)
+        self._timeout = lock_timeout
+        self._layouts = {
+            number: installed.catalog.layouts[table] for table, number in installed.numbers.items()
+        }
+        self._entries = quoted(installed.journal, "entries")
+        self._taken = 0
+        self._undeleted = 0
+        self._schema = catalog.fingerprint(self._connection)
+        self._schema_changes: int | None = None
+
+    def take(self) -> Taken:
+        """Take what was written since the last time.
+
+        :raises RollbackError: a transaction that wrote stays open; the schema was changed.
+        :raises SystemUnavailable: the server does not answer.
+        """
+        try:
+            notes, entries, counters = self._take()
+        except Failed as error:
+            raise SystemUnavailable(
+                f"{self.name}: the journal of {self._connection.where} cannot be read: {error}. "
+                "Look whether the server is up and its test database is as it was."
+            ) from error
+        if notes:
+            self._taken = notes[-1].seq
+            self._undeleted += len(notes)
+        return Taken(entries, counters)
+
+    def _take(self) -> tuple[Sequence[Note], list[Entry], Mapping[str, int]]:
+        look = self._quiet_look()
+        while True:
+            entries = counted(look.notes, self._layouts, self._read_rows)
+            # Rows that were read just now may have been written after the look.
+            if not any(note.kind in "ba" for note in look.notes):
+                return look.notes, entries, look.counters
+            again = self._quiet_look()
+            if len(again.notes) == len(look.notes):
+                return look.notes, entries, again.counters
+            look = again
+
+    def restore(self, moves: Mapping[int, Move], counters: Mapping[str, int]) -> bool:
+        """Change the rows in one transaction, then set the counters back.
+
+        :return: False if something was written meanwhile; nothing was changed then.
+        :raises RollbackError: a lock was held, or the tables are not what the journal says.
+        """
+        self._refuse_old_readers()
+        try:
+            return self._set_rows(moves) and self._set_counters(counters)
+        except Failed as error:
+            raise RollbackError(self._explained(error)) from error
+
+    def answers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the observation queries answer."""
+        return self.queries.answers()
+
+    def close(self) -> None:
+        """Remove the journal and its triggers, and put back the application's."""
+        try:
+            installation.remove(self._connection)
+        finally:
+            self._connection.close()
+
+    # Looking
+
+    def _quiet_look(self) -> _Look:
+        """Look until no transaction that wrote is open."""
+        deadline, pause = time.monotonic() + self._timeout, 0.001
+        while True:
+            look = self._look()
+            if not look.writing:
+                return look
+            if time.monotonic() > deadline:
+                raise RollbackError(
+                    f"{self.name}: the application has written and did not commit within "
+                    f"lock_timeout={self._timeout:g} s: "
+                    f"{blocking.described(self._connection, look.writing)}. Let it commit or roll "
+                    "back before the action returns."
+                )
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+
+    def _look(self) -> _Look:
+        since = f"FROM {self._entries} WHERE seq > {self._taken}"
+        committed, _, written, counters, changes = self._connection.run(
+            f"SELECT seq, kind, tab, old_row, new_row {since} ORDER BY seq",
+            # What is seen only by who looks at uncommitted rows too, an open transaction wrote.
+            "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
+            f"SELECT seq, thread {since}",
+            self._counters_query(),
+            "SHOW GLOBAL STATUS WHERE Variable_name RLIKE"
+            " '^Com_(alter|create|drop|rename|truncate)_?'",
+        )
+        self._refuse_changed_schema(sum(int(value) for _, value in changes.rows))
+        notes = [Note(*row) for row in committed.rows]
+        known = {note.seq for note in notes}
+        writing = frozenset(thread for seq, thread in written.rows if seq not in known)
+        return _Look(notes, writing, {table: int(value) for table, value in counters.rows})
+
+    def _counters_query(self) -> str:
+        names = ", ".join(map(text, sorted(self._installed.catalog.counted))) or "NULL"
+        return (
+            "SELECT TABLE_NAME, COALESCE(AUTO_INCREMENT, 1) FROM information_schema.TABLES"
+            f" WHERE TABLE_SCHEMA = {text(self._connection.database)} AND TABLE_NAME IN ({names})"
+        )
+
+    def _read_rows(self, layout: Layout, keys: Sequence[tuple[str, ...]]) -> Iterator[str]:
+        for some in _chunks(keys, _AT_ONCE):
+            row = quoted(layout.name)
+            query = f"SELECT {layout.written(row)} FROM {layout.sql} WHERE "
+            yield from (
+                found for (found,) in self._connection.rows(query + layout.found_by_key(some))
+            )
+
+    def _refuse_changed_schema(self, changes: int) -> None:
+        """Look closer when the server has executed statements that change some schema."""
+        if changes == self._schema_changes:
+            return
+        found = catalog.fingerprint(self._connection)
+        if found != self._schema:
+            raise RollbackError(f"{self.name}: {_difference(self._schema, found)}")
+        self._schema_changes = changes
+
+    # Changing
+
+    def _set_rows(self, moves: Mapping[int, Move]) -> bool:
+        run = self._connection.run
+        run("START TRANSACTION")
+        try:
+            for number, move in moves.items():
+                self._move(self._layouts[number], move)
+            newer, older = run(
+                f"SELECT COUNT(*) FROM {self._entries} WHERE seq > {self._taken}",
+                f"DELETE FROM {self._entries} WHERE seq <= {self._taken}",
+            )
+            if newer.rows[0][0]:
+                run("ROLLBACK")
+                return False
+            if older.affected != self._undeleted:
+                raise RollbackError(
+                    f"{self.name}: the application wrote while it was being observed, and part "
+                    "of that was overlooked. It works in the background: wait for it with "
+                    "World(..., settle=...), or stop it for the test."
+                )
+            run("COMMIT")
+        except RollbackError:
+            run("ROLLBACK")
+            raise
+        self._undeleted = 0
+        return True
+
+    def _move(self, layout: Layout, move: Move) -> None:
+        found = self._connection.run_all(_removals(layout, move.remove))
+        removed = sum(result.affected for result in found)
+        if removed != len(move.remove):
+            raise RollbackError(
+                f"{self.name}: of {len(move.remove)} rows that the journal says are new in table "
+                f"{layout.name!r}, the table has {removed}. Something was written past the "
+                "triggers: by a connection that sets @venomqa_quiet, or by a foreign key while "
+                "another session had foreign_key_checks = 0. Make a new World."
+            )
+        self._connection.run_all(layout.inserted(some) for some in _chunks(move.add, _AT_ONCE))
+
+    def _set_counters(self, counters: Mapping[str, int]) -> bool:
+        # Not possible in a transaction, nor before the rows are gone that have higher numbers.
+        self._connection.run_all(
+            f"ALTER TABLE {quoted(self._connection.database, table)} AUTO_INCREMENT = {value}"
+            for table, value in counters.items()
+        )
+        if self._schema_changes is not None:
+            self._schema_changes += len(counters)
+        return True
+
+    def _refuse_old_readers(self) -> None:
+        deadline, pause = time.monotonic() + self._timeout, 0.001
+        while reading := blocking.open_transactions(self._connection, with_read_view=True):
+            if time.monotonic() > deadline:
+                raise RollbackError(
+                    f"{self.name}: cannot roll back: for lock_timeout={self._timeout:g} s a "
+                    "transaction has been open that goes on seeing the database as it was, so the "
+                    "application would not see the rollback: "
+                    f"{blocking.described(self._connection, reading)}. Let each request commit or "
+                    "roll back also when it has only read, or use autocommit, or READ COMMITTED."
+                )
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+
+    def _explained(self, error: Failed) -> str:
+        problem = f"{self.name}: cannot roll back {self._connection.where}: {error}."
+        if not error.is_lock:
+            return problem
+        holders = blocking.open_transactions(self._connection)
+        return (
+            f"{problem} A transaction of the application holds a lock for longer than lock_timeout="
+            f"{self._timeout:g} s: {blocking.described(self._connection, holders)}. Let it commit "
+            "or roll back before the action returns."
+        )
+
+
+def _removals(layout: Layout, rows: Sequence[str]) -> Iterator[str]:
+    if layout.key:
+        for some in _chunks([layout.key_of(row) for row in rows], _AT_ONCE):
+            yield f"DELETE FROM {layout.sql} WHERE {layout.found_by_key(some)}"
+    else:
+        for row in rows:
+            yield f"DELETE FROM {layout.sql} WHERE {layout.found_by_all(row)} LIMIT 1"
+
+
+def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Say what happened to the schema, and what to do instead."""
+    gone, come = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
+    changed = sorted(what for what in before.keys() & after.keys() if before[what] != after[what])
+    parts = [
+        f"{verb}: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+        for verb, names in (("gone", gone), ("new", come), ("changed", changed))
+        if names
+    ]
+    if changed and not gone and not come and all(name.startswith("table ") for name in changed):
+        return (
+            f"table {', '.join(name.removeprefix('table ') for name in changed)} was emptied by "
+            "TRUNCATE, or rebuilt. That fires no trigger, so it cannot be rolled back. Let the "
+            "application, or the action that resets it, use DELETE FROM instead."
+        )
+    return (
+        f"the schema was changed during the run ({'; '.join(parts)}). MySQL cannot roll such a "
+        "statement back, and it commits what was open. Let migrations run before the MySQLAdapter "
+        "is made, and leave actions out that change tables."
+    )
