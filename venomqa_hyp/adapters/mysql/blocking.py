@@ -3,24 +3,26 @@
 import re
 from collections.abc import Iterable
 
-from venomqa_hyp.adapters.mysql.driver import Connection, text
+from venomqa_hyp.adapters.mysql.driver import Connection, Result, text
 
+#: information_schema.INNODB_TRX shows what was the case up to 0.1 s ago, and is never brought up to
+#: date while it is asked more often than that.
+TRANSACTIONS = "SHOW ENGINE INNODB STATUS"
 _TRANSACTION = re.compile(r"^---TRANSACTION ", re.MULTILINE)
 _THREAD = re.compile(r"(?:MySQL|MariaDB) thread id (\d+)")
 _READ_VIEW = "Trx read view will not see"
 
 
-def open_transactions(connection: Connection, *, with_read_view: bool = False) -> list[int]:
+def of_status(connection: Connection, status: Result, *, with_read_view: bool = False) -> list[int]:
     """Return the connections to this database that have a transaction open, without our own.
 
+    :param status: what :data:`TRANSACTIONS` answered.
     :param with_read_view: only those that go on seeing the database as it was.
     """
-    # information_schema.INNODB_TRX shows what was the case up to 0.1 s ago, and is never brought
-    # up to date while it is asked more often than that.
-    ((_, _, status),) = connection.rows("SHOW ENGINE INNODB STATUS")
+    ((_, _, report),) = status.rows
     threads = [
         int(found[1])
-        for part in _TRANSACTION.split(status)[1:]
+        for part in _TRANSACTION.split(report)[1:]
         if ", ACTIVE" in part.partition("\n")[0]
         and (_READ_VIEW in part or not with_read_view)
         and (found := _THREAD.search(part))

@@ -162,6 +162,13 @@ class Connection:
                 waiting = []
         return results + (self.run(*waiting) if waiting else [])
 
+    def roll_back(self) -> None:
+        """End a transaction of ours; where the connection is lost the server has done so."""
+        try:
+            self.run("ROLLBACK")
+        except Failed:
+            self.close()
+
     def run_in_charset(self, statement: str, charset: str, collation: str) -> None:
         """Execute a statement whose text the server is to remember in another character set."""
         codec = _CODECS.get(charset, "utf-8" if statement.isascii() else charset)

@@ -64,5 +64,5 @@ class Queries:
         try:
             return self._connection.run("START TRANSACTION READ ONLY", *queries, "COMMIT")[1:-1]
         except Failed:
-            self._connection.run("ROLLBACK")
+            self._connection.roll_back()
             raise

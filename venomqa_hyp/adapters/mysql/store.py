@@ -1,14 +1,15 @@
 """The database with its journal: take what was written down, and set rows and counters back."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 import attrs
 
 from venomqa_hyp.adapters.journal import Entry, Move, Table, Taken
 from venomqa_hyp.adapters.mysql import blocking, catalog, installation
-from venomqa_hyp.adapters.mysql.driver import Failed, quoted, text
+from venomqa_hyp.adapters.mysql.driver import Failed, Result, quoted, text
 from venomqa_hyp.adapters.mysql.entries import Note, counted
 from venomqa_hyp.adapters.mysql.queries import Queries
 from venomqa_hyp.adapters.mysql.rows import Layout
@@ -100,11 +101,19 @@ class JournalStore:
         :return: False if something was written meanwhile; nothing was changed then.
         :raises RollbackError: a lock was held, or the tables are not what the journal says.
         """
-        self._refuse_old_readers()
+        deadline, pause = time.monotonic() + self._timeout, 0.001
         try:
-            return self._set_rows(moves) and self._set_counters(counters)
+            while reading := self._change_rows(moves):
+                if time.monotonic() > deadline:
+                    raise RollbackError(self._has_old_readers(reading))
+                time.sleep(pause)
+                pause = min(pause * 2, 0.05)
+            if reading is None:
+                return False
+            self._finish(counters)
         except Failed as error:
             raise RollbackError(self._explained(error)) from error
+        return True
 
     def answers(self) -> Mapping[str, Mapping[str, Any]]:
         """Return what the observation queries answer."""
@@ -179,87 +188,109 @@ class JournalStore:
 
     # Changing
 
-    def _set_rows(self, moves: Mapping[int, Move]) -> bool:
-        run = self._connection.run
-        run("START TRANSACTION")
+    def _change_rows(self, moves: Mapping[int, Move]) -> Collection[int] | None:
+        """Change the rows in a transaction, which is left open if it can be committed.
+
+        :return: nothing, or the connections that would not see the change; None if something was
+            written meanwhile.
+        """
+        removals = {number: self._removals(number, move) for number, move in moves.items()}
+        additions = [
+            self._layouts[number].inserted(some)
+            for number, move in moves.items()
+            for some in _chunks(move.add, _AT_ONCE)
+        ]
+        statements = [
+            blocking.TRANSACTIONS,
+            "START TRANSACTION",
+            *(statement for listed in removals.values() for statement in listed),
+            *additions,
+            f"SELECT COUNT(*) FROM {self._entries} WHERE seq > {self._taken}",
+            f"DELETE FROM {self._entries} WHERE seq <= {self._taken}",
+        ]
+        done = False
         try:
-            for number, move in moves.items():
-                self._move(self._layouts[number], move)
-            newer, older = run(
-                f"SELECT COUNT(*) FROM {self._entries} WHERE seq > {self._taken}",
-                f"DELETE FROM {self._entries} WHERE seq <= {self._taken}",
-            )
-            if newer.rows[0][0]:
-                run("ROLLBACK")
-                return False
-            if older.affected != self._undeleted:
+            status, _, *results, newer, older = self._connection.run_all(statements)
+            reading = blocking.of_status(self._connection, status, with_read_view=True)
+            if reading or newer.rows[0][0]:
+                return reading or None
+            self._check(moves, removals, results, older.affected)
+            done = True
+        finally:
+            if not done:
+                self._connection.roll_back()
+        return ()
+
+    def _check(
+        self,
+        moves: Mapping[int, Move],
+        removals: Mapping[int, Sequence[str]],
+        results: Sequence[Result],
+        taken: int,
+    ) -> None:
+        """Raise RollbackError if the tables or the journal were not what they should be."""
+        rest = iter(results)
+        for number, statements in removals.items():
+            removed = sum(result.affected for result in islice(rest, len(statements)))
+            if removed != len(moves[number].remove):
                 raise RollbackError(
-                    f"{self.name}: the application wrote while it was being observed, and part "
-                    "of that was overlooked. It works in the background: wait for it with "
-                    "World(..., settle=...), or stop it for the test."
+                    f"{self.name}: of {len(moves[number].remove)} rows that the journal says are "
+                    f"new in table {self._layouts[number].name!r}, the table has {removed}. "
+                    "Something was written past the triggers: by a connection that sets "
+                    "@venomqa_quiet, or by another MySQLAdapter. Make a new World."
                 )
-            run("COMMIT")
-        except RollbackError:
-            run("ROLLBACK")
-            raise
-        self._undeleted = 0
-        return True
-
-    def _move(self, layout: Layout, move: Move) -> None:
-        found = self._connection.run_all(_removals(layout, move.remove))
-        removed = sum(result.affected for result in found)
-        if removed != len(move.remove):
+        if taken != self._undeleted:
             raise RollbackError(
-                f"{self.name}: of {len(move.remove)} rows that the journal says are new in table "
-                f"{layout.name!r}, the table has {removed}. Something was written past the "
-                "triggers: by a connection that sets @venomqa_quiet, or by a foreign key while "
-                "another session had foreign_key_checks = 0. Make a new World."
+                f"{self.name}: the application wrote while it was being observed, and part of that "
+                "was overlooked. It works in the background: wait for it with "
+                "World(..., settle=...), or stop it for the test."
             )
-        self._connection.run_all(layout.inserted(some) for some in _chunks(move.add, _AT_ONCE))
 
-    def _set_counters(self, counters: Mapping[str, int]) -> bool:
-        # Not possible in a transaction, nor before the rows are gone that have higher numbers.
-        self._connection.run_all(
-            f"ALTER TABLE {quoted(self._connection.database, table)} AUTO_INCREMENT = {value}"
-            for table, value in counters.items()
+    def _finish(self, counters: Mapping[str, int]) -> None:
+        # Counters cannot be set in a transaction, nor while there are rows with higher numbers.
+        self._connection.run(
+            "COMMIT",
+            *(
+                f"ALTER TABLE {quoted(self._connection.database, table)} AUTO_INCREMENT = {value}"
+                for table, value in counters.items()
+            ),
         )
+        self._undeleted = 0
         if self._schema_changes is not None:
             self._schema_changes += len(counters)
-        return True
 
-    def _refuse_old_readers(self) -> None:
-        deadline, pause = time.monotonic() + self._timeout, 0.001
-        while reading := blocking.open_transactions(self._connection, with_read_view=True):
-            if time.monotonic() > deadline:
-                raise RollbackError(
-                    f"{self.name}: cannot roll back: for lock_timeout={self._timeout:g} s a "
-                    "transaction has been open that goes on seeing the database as it was, so the "
-                    "application would not see the rollback: "
-                    f"{blocking.described(self._connection, reading)}. Let each request commit or "
-                    "roll back also when it has only read, or use autocommit, or READ COMMITTED."
-                )
-            time.sleep(pause)
-            pause = min(pause * 2, 0.05)
+    def _removals(self, number: int, move: Move) -> Sequence[str]:
+        layout = self._layouts[number]
+        if layout.key:
+            conditions = (
+                layout.found_by_key([layout.key_of(row) for row in some])
+                for some in _chunks(move.remove, _AT_ONCE)
+            )
+            return [f"DELETE FROM {layout.sql} WHERE {condition}" for condition in conditions]
+        return [
+            f"DELETE FROM {layout.sql} WHERE {layout.found_by_all(row)} LIMIT 1"
+            for row in move.remove
+        ]
+
+    def _has_old_readers(self, reading: Collection[int]) -> str:
+        return (
+            f"{self.name}: cannot roll back: for lock_timeout={self._timeout:g} s a transaction "
+            "has been open that goes on seeing the database as it was, so the application would "
+            f"not see the rollback: {blocking.described(self._connection, reading)}. Let each request "
+            "commit or roll back also when it has only read, or use autocommit, or READ COMMITTED."
+        )
 
     def _explained(self, error: Failed) -> str:
         problem = f"{self.name}: cannot roll back {self._connection.where}: {error}."
         if not error.is_lock:
             return problem
-        holders = blocking.open_transactions(self._connection)
+        (status,) = self._connection.run(blocking.TRANSACTIONS)
+        holders = blocking.of_status(self._connection, status)
         return (
             f"{problem} A transaction of the application holds a lock for longer than lock_timeout="
             f"{self._timeout:g} s: {blocking.described(self._connection, holders)}. Let it commit "
             "or roll back before the action returns."
         )
-
-
-def _removals(layout: Layout, rows: Sequence[str]) -> Iterator[str]:
-    if layout.key:
-        for some in _chunks([layout.key_of(row) for row in rows], _AT_ONCE):
-            yield f"DELETE FROM {layout.sql} WHERE {layout.found_by_key(some)}"
-    else:
-        for row in rows:
-            yield f"DELETE FROM {layout.sql} WHERE {layout.found_by_all(row)} LIMIT 1"
 
 
 def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
