@@ -1,6 +1,12 @@
-"""From what the triggers wrote down to rows written and removed."""
+"""From what the triggers wrote down to rows written and removed.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+In a table with a key the notes say which rows to look at, and the first note of a row what it was;
+what it is now, only the table says. For MySQL fires no trigger for what a foreign key does to child
+rows, and MariaDB fires one for a row that UPDATE IGNORE has left alone. In a table with no key the
+notes are all there is.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -8,12 +14,9 @@ from venomqa_hyp.adapters.journal import Entry
 from venomqa_hyp.adapters.mysql.rows import Layout
 from venomqa_hyp.errors import RollbackError
 
+Key = tuple[str, ...]
 _WITH_OLD = frozenset("udb")
 _WITH_NEW = frozenset("iua")
-_FOLLOWED = frozenset("ba")
-
-#: Table and keys -> the rows that have them now.
-ReadRows = Callable[[Layout, Sequence[tuple[str, ...]]], Iterable[str]]
 
 
 @attrs.frozen
@@ -21,6 +24,8 @@ class Note:
     """One row of the journal.
 
     :ivar seq: grows, so it says which note of one row of a table is the older.
+    :ivar old: the row before, if there was one.
+    :ivar new: the key of the row after, if there is one; the whole row in a table with no key.
     """
 
     seq: int
@@ -30,42 +35,46 @@ class Note:
     new: str | None
 
 
-def counted(
-    notes: Sequence[Note], layouts: Mapping[int, Layout], read_rows: ReadRows
-) -> list[Entry]:
-    """Return the rows that were written (+1) and removed (-1).
+@attrs.frozen
+class Touched:
+    """The notes, sorted out.
 
-    Where a foreign key may have changed rows of a table, the notes say which rows to look at:
-    their first note says what a row was, and the table what it is.
-
-    :raises RollbackError: a row is too long to be written down.
+    :ivar before: number of a table with a key -> key -> the row before; None where there was none.
+    :ivar entries: those of tables with no key.
     """
-    by_table: dict[int, list[Note]] = {}
-    for note in notes:
-        _check_length(note, layouts[note.table])
-        by_table.setdefault(note.table, []).append(note)
-    entries: list[Entry] = []
-    for table, listed in by_table.items():
-        if any(note.kind in _FOLLOWED for note in listed):
-            before = _first_seen(listed, layouts[table])
+
+    before: Mapping[int, Mapping[Key, str | None]]
+    entries: Sequence[Entry]
+
+    def entries_with(self, rows: Mapping[int, Iterable[str]]) -> list[Entry]:
+        """Return what was written and removed, given the rows that now have the touched keys."""
+        entries = list(self.entries)
+        for table, before in self.before.items():
             entries += [(table, -1, row) for row in before.values() if row is not None]
-            rows = read_rows(layouts[table], list(before))
-            entries += [(table, 1, row) for row in rows]
-        else:
-            entries += [(table, -1, note.old) for note in listed if note.old is not None]
-            entries += [(table, 1, note.new) for note in listed if note.new is not None]
-    return entries
+            entries += [(table, 1, row) for row in rows[table]]
+        return entries
 
 
-def _first_seen(notes: Iterable[Note], layout: Layout) -> dict[tuple[str, ...], str | None]:
-    """Return key -> the row before the first note of it; None where there was none."""
-    before: dict[tuple[str, ...], str | None] = {}
+def sort_out(notes: Sequence[Note], layouts: Mapping[int, Layout]) -> Touched:
+    """Sort notes by table and key; they are in the order in which they were written.
+
+    :raises RollbackError: a row was too long to be written down.
+    """
+    before: dict[int, dict[Key, str | None]] = {}
+    entries: list[Entry] = []
     for note in notes:
+        layout = layouts[note.table]
+        _check_length(note, layout)
+        if not layout.key:
+            entries += [(note.table, -1, note.old)] if note.old is not None else []
+            entries += [(note.table, 1, note.new)] if note.new is not None else []
+            continue
+        of_table = before.setdefault(note.table, {})
         if note.old is not None:
-            before.setdefault(layout.key_of(note.old), note.old)
+            of_table.setdefault(layout.key_of(note.old), note.old)
         if note.new is not None:
-            before.setdefault(layout.key_of(note.new), None)
-    return before
+            of_table.setdefault(tuple(note.new.split(",")), None)
+    return Touched(before, entries)
 
 
 def _check_length(note: Note, layout: Layout) -> None:
@@ -73,7 +82,7 @@ def _check_length(note: Note, layout: Layout) -> None:
         note.kind in _WITH_NEW and note.new is None
     ):
         raise RollbackError(
-            f"MySQL: a row of table {layout.name!r} that was written is too long for the journal, "
+            f"MySQL: a row of table {layout.name!r} that was changed is too long for the journal, "
             "so it cannot be rolled back: the server makes no text longer than max_allowed_packet, "
             "and bytes are written with two letters each. Raise it for all connections: SET GLOBAL "
             "max_allowed_packet = 268435456, and connect again."

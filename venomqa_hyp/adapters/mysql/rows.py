@@ -73,6 +73,8 @@ class Column:
             return f"CAST({value} AS DOUBLE)"
         if self.kind == "bit":
             return f"CAST({value} AS UNSIGNED)"
+        if self.kind in _PLAIN:
+            return f"CAST({value} AS CHAR)"
         if self.kind in _LISTED:
             return f"CONCAT(CAST({value} AS UNSIGNED),':',HEX({value}))"
         if self.kind == "json":
@@ -151,6 +153,11 @@ class Layout:
     def written(self, row: str) -> str:
         """Return the SQL that writes ``row`` as text."""
         return f"CONCAT_WS(',',{','.join(column.written(row) for column in self.columns)})"
+
+    def written_key(self, row: str) -> str:
+        """Return the SQL that writes the key of ``row`` as text; all of it where there is none."""
+        columns = self.key_columns or self.columns
+        return f"CONCAT_WS(',',{','.join(column.written(row) for column in columns)})"
 
     def key_of(self, row: str) -> tuple[str, ...]:
         """Return the texts of the key's columns."""

@@ -10,9 +10,8 @@ import attrs
 from venomqa_hyp.adapters.journal import Entry, Move, Table, Taken
 from venomqa_hyp.adapters.mysql import blocking, catalog, installation
 from venomqa_hyp.adapters.mysql.driver import Failed, Result, quoted, text
-from venomqa_hyp.adapters.mysql.entries import Note, counted
+from venomqa_hyp.adapters.mysql.entries import Key, Note, sort_out
 from venomqa_hyp.adapters.mysql.queries import Queries
-from venomqa_hyp.adapters.mysql.rows import Layout
 from venomqa_hyp.errors import RollbackError, SystemUnavailable
 
 _AT_ONCE = 500
@@ -72,28 +71,36 @@ class JournalStore:
         :raises SystemUnavailable: the server does not answer.
         """
         try:
-            notes, entries, counters = self._take()
+            return self._take()
         except Failed as error:
             raise SystemUnavailable(
                 f"{self.name}: the journal of {self._connection.where} cannot be read: {error}. "
                 "Look whether the server is up and its test database is as it was."
             ) from error
-        if notes:
-            self._taken = notes[-1].seq
-            self._undeleted += len(notes)
-        return Taken(entries, counters)
 
-    def _take(self) -> tuple[Sequence[Note], list[Entry], Mapping[str, int]]:
-        look = self._quiet_look()
-        while True:
-            entries = counted(look.notes, self._layouts, self._read_rows)
-            # Rows that were read just now may have been written after the look.
-            if not any(note.kind in "ba" for note in look.notes):
-                return look.notes, entries, look.counters
-            again = self._quiet_look()
-            if len(again.notes) == len(look.notes):
-                return look.notes, entries, again.counters
-            look = again
+    def _take(self) -> Taken:
+        look, _ = self._quiet_look([])
+        entries: Sequence[Entry] = ()
+        while look.notes:
+            touched = sort_out(look.notes, self._layouts)
+            queries = [
+                (number, self._rows_query(number, some))
+                for number, rows in touched.before.items()
+                for some in _chunks(list(rows), _AT_ONCE)
+            ]
+            # Rows that are read now may have been written after the look.
+            again, answers = self._quiet_look([query for _, query in queries])
+            if len(again.notes) > len(look.notes):
+                look = again
+                continue
+            found: dict[int, list[str]] = {number: [] for number in touched.before}
+            for (number, _), answer in zip(queries, answers, strict=True):
+                found[number] += [row for (row,) in answer.rows]
+            entries = touched.entries_with(found)
+            self._taken = look.notes[-1].seq
+            self._undeleted += len(look.notes)
+            look = attrs.evolve(again, notes=())
+        return Taken(entries, look.counters)
 
     def restore(self, moves: Mapping[int, Move], counters: Mapping[str, int]) -> bool:
         """Change the rows in one transaction, then set the counters back.
@@ -128,13 +135,14 @@ class JournalStore:
 
     # Looking
 
-    def _quiet_look(self) -> _Look:
-        """Look until no transaction that wrote is open."""
+    def _quiet_look(self, queries: Sequence[str]) -> tuple[_Look, Sequence[Result]]:
+        """Ask queries and look, until no transaction that wrote is open."""
         deadline, pause = time.monotonic() + self._timeout, 0.001
         while True:
-            look = self._look()
+            results = self._connection.run_all([*queries, *self._looking])
+            look = self._seen(*results[len(queries) :])
             if not look.writing:
-                return look
+                return look, results[: len(queries)]
             if time.monotonic() > deadline:
                 raise RollbackError(
                     f"{self.name}: the application has written and did not commit within "
@@ -145,9 +153,10 @@ class JournalStore:
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
 
-    def _look(self) -> _Look:
+    @property
+    def _looking(self) -> Sequence[str]:
         since = f"FROM {self._entries} WHERE seq > {self._taken}"
-        committed, _, written, counters, changes = self._connection.run(
+        return (
             f"SELECT seq, kind, tab, old_row, new_row {since} ORDER BY seq",
             # What is seen only by who looks at uncommitted rows too, an open transaction wrote.
             "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
@@ -156,6 +165,10 @@ class JournalStore:
             "SHOW GLOBAL STATUS WHERE Variable_name RLIKE"
             " '^Com_(alter|create|drop|rename|truncate)_?'",
         )
+
+    def _seen(
+        self, committed: Result, _: Result, written: Result, counters: Result, changes: Result
+    ) -> _Look:
         self._refuse_changed_schema(sum(int(value) for _, value in changes.rows))
         notes = [Note(*row) for row in committed.rows]
         known = {note.seq for note in notes}
@@ -169,13 +182,10 @@ class JournalStore:
             f" WHERE TABLE_SCHEMA = {text(self._connection.database)} AND TABLE_NAME IN ({names})"
         )
 
-    def _read_rows(self, layout: Layout, keys: Sequence[tuple[str, ...]]) -> Iterator[str]:
-        for some in _chunks(keys, _AT_ONCE):
-            row = quoted(layout.name)
-            query = f"SELECT {layout.written(row)} FROM {layout.sql} WHERE "
-            yield from (
-                found for (found,) in self._connection.rows(query + layout.found_by_key(some))
-            )
+    def _rows_query(self, number: int, keys: Sequence[Key]) -> str:
+        layout = self._layouts[number]
+        row = layout.written(quoted(layout.name))
+        return f"SELECT {row} FROM {layout.sql} WHERE {layout.found_by_key(keys)}"
 
     def _refuse_changed_schema(self, changes: int) -> None:
         """Look closer when the server has executed statements that change some schema."""
@@ -237,7 +247,8 @@ class JournalStore:
                     f"{self.name}: of {len(moves[number].remove)} rows that the journal says are "
                     f"new in table {self._layouts[number].name!r}, the table has {removed}. "
                     "Something was written past the triggers: by a connection that sets "
-                    "@venomqa_quiet, or by another MySQLAdapter. Make a new World."
+                    "@venomqa_quiet, or by an UPDATE IGNORE that skipped rows of a table with no "
+                    "primary key. Make a new World."
                 )
         if taken != self._undeleted:
             raise RollbackError(
@@ -276,8 +287,9 @@ class JournalStore:
         return (
             f"{self.name}: cannot roll back: for lock_timeout={self._timeout:g} s a transaction "
             "has been open that goes on seeing the database as it was, so the application would "
-            f"not see the rollback: {blocking.described(self._connection, reading)}. Let each request "
-            "commit or roll back also when it has only read, or use autocommit, or READ COMMITTED."
+            f"not see the rollback: {blocking.described(self._connection, reading)}. Let each "
+            "request commit or roll back also when it has only read, or use autocommit, or READ "
+            "COMMITTED."
         )
 
     def _explained(self, error: Failed) -> str:

@@ -4,7 +4,7 @@ A row of the journal is ``(seq, kind, tab, thread, old_row, new_row)``. ``seq`` 
 ``UUID_SHORT()``, because an AUTO_INCREMENT column would make concurrent transactions of the
 application wait for each other. Kinds: ``i`` inserted, ``u`` updated, ``d`` deleted; and, since
 MySQL fires no trigger for what a foreign key does to its child rows, ``b`` a child row before that
-and ``a`` a child row after it. These two say which rows to look at, not what became of them.
+and ``a`` a child row after it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +81,7 @@ class Writer:
         """
         for table, number in self.numbers.items():
             layout = self.catalog.layouts[table]
-            old, new = layout.written("OLD"), layout.written("NEW")
+            old, new = layout.written("OLD"), layout.written_key("NEW")
             yield self._trigger(
                 layout, number, "AFTER", "INSERT", self._entry("i", number, "NULL", new)
             )
@@ -92,7 +92,7 @@ class Writer:
             if on_delete:
                 yield self._trigger(layout, number, "BEFORE", "DELETE", *on_delete)
             after = list(self._followed(layout, deleted=False, row="NEW", kind="a"))
-            changed = self._entry("u", number, old, new)
+            changed = _unless_ignored(layout, self._entry("u", number, old, new))
             yield self._trigger(layout, number, "AFTER", "UPDATE", changed, *after)
             if after:
                 before = self._followed(layout, deleted=False, row="OLD", kind="b")
@@ -191,7 +191,7 @@ class Writer:
             f"x.{quoted(column.name)} = s{len(chain.keys)}.{quoted(column.name)}"
             for column in last.key_columns
         )
-        rows = (last.written("x"), "NULL") if kind == "b" else ("NULL", last.written("x"))
+        rows = (last.written("x"), "NULL") if kind == "b" else ("NULL", last.written_key("x"))
         return (
             f"INSERT INTO {quoted(self.journal, 'entries')} {_COLUMNS}"
             f" WITH RECURSIVE {', '.join(steps)} SELECT UUID_SHORT(), '{kind}',"
@@ -214,6 +214,22 @@ class Writer:
                 {n for k in self.catalog.keys if k.parent == layout.name for n in k.referenced}
             )
         return " AND ".join(f"x.{quoted(name)} = {row}.{quoted(name)}" for name in names)
+
+
+def _unless_ignored(layout: Layout, entry: str) -> str:
+    """Return the statement that notes an update, unless it would have changed the key and did not.
+
+    MariaDB fires the trigger also for a row that UPDATE IGNORE has left alone since another row has
+    the new key. The note would say that this other row was not there before.
+    """
+    if not layout.key:
+        return entry
+    old, new, now = (layout.written_key(row) for row in ("OLD", "NEW", "x"))
+    same = " AND ".join(
+        f"x.{quoted(column.name)} = OLD.{quoted(column.name)}" for column in layout.key_columns
+    )
+    still = f"EXISTS (SELECT 1 FROM {layout.sql} x WHERE {same} AND {now} = {old})"
+    return f"IF NOT ({old} <> {new} AND {still}) THEN {entry}; END IF"
 
 
 def _matches(key: ForeignKey, parent: str) -> str:
