@@ -36,6 +36,12 @@ def of_status(connection: Connection, status: Result, *, with_read_view: bool = 
     return [thread for (thread,) in rows]
 
 
+def holders(connection: Connection) -> str:
+    """Say which connections have a transaction open, and so hold locks."""
+    (status,) = connection.run(TRANSACTIONS)
+    return f"A transaction is open: {described(connection, of_status(connection, status))}. "
+
+
 def described(connection: Connection, threads: Iterable[int]) -> str:
     """Return what connections are doing: user, host, state and the statement, if one is running."""
     rows = connection.rows(

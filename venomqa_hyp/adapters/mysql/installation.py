@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from venomqa_hyp.adapters.mysql import triggers
+from venomqa_hyp.adapters.mysql import blocking, triggers
 from venomqa_hyp.adapters.mysql.catalog import PREFIX, Catalog, Trigger, read
 from venomqa_hyp.adapters.mysql.driver import Connection, Failed, quoted, text
 from venomqa_hyp.errors import SystemUnavailable
@@ -100,12 +100,17 @@ def remove(connection: Connection) -> None:
         connection.run_all(f"DROP TRIGGER {quoted(database, name)}" for (name,) in ours)
         if saved := _saved(connection, journal):
             _replace(connection, saved, triggers.original)
-        connection.run(f"DROP DATABASE IF EXISTS {quoted(journal)}")
+        left = connection.rows(
+            f"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {text(journal)}"
+        )
+        if left:
+            connection.run(f"DROP DATABASE {quoted(journal)}")
     except Failed as error:
         raise SystemUnavailable(
-            f"MySQL: {connection.where}: the journal's triggers cannot be removed: {error}. They "
-            f"do no harm, but they slow the application down. Make a MySQLAdapter for this "
-            "database again, when no transaction is open, and close it."
+            f"MySQL: {connection.where}: the journal's triggers cannot be removed: {error}. "
+            f"{blocking.holders(connection) if error.is_lock else ''}They do no harm, but they "
+            "slow the application down. The next MySQLAdapter for this database removes them, when "
+            "no transaction is open."
         ) from error
 
 
@@ -165,10 +170,7 @@ def _cannot_install(connection: Connection, error: Failed) -> SystemUnavailable:
             "another user has defined, also SUPER (on MySQL 8: SET_USER_ID)."
         )
     elif error.is_lock:
-        remedy = (
-            "A transaction of another connection uses one of the tables: end it (commit or roll "
-            "back) before the adapter is made. SHOW PROCESSLIST lists the connections."
-        )
+        remedy = f"{blocking.holders(connection)}End that before the adapter is made."
     return SystemUnavailable(
         f"MySQL: {connection.where}: the journal cannot be installed: {error}. {remedy}"
     )

@@ -296,12 +296,10 @@ class JournalStore:
         problem = f"{self.name}: cannot roll back {self._connection.where}: {error}."
         if not error.is_lock:
             return problem
-        (status,) = self._connection.run(blocking.TRANSACTIONS)
-        holders = blocking.of_status(self._connection, status)
         return (
-            f"{problem} A transaction of the application holds a lock for longer than lock_timeout="
-            f"{self._timeout:g} s: {blocking.described(self._connection, holders)}. Let it commit "
-            "or roll back before the action returns."
+            f"{problem} The application holds a lock for longer than lock_timeout="
+            f"{self._timeout:g} s. {blocking.holders(self._connection)}Let it commit or roll back "
+            "before the action returns."
         )
 
 
