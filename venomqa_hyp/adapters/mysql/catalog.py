@@ -91,16 +91,21 @@ def read(connection: Connection) -> Catalog:
     )
 
 
-def fingerprint(connection: Connection) -> dict[str, Any]:
+def fingerprint(connection: Connection, *, triggers: bool = True) -> dict[str, Any]:
     """Return what changes with the schema, or when a table is emptied by TRUNCATE.
 
+    :param triggers: look at triggers as well, which takes longer than all else.
     :raises SystemUnavailable: the role may not see it; names the GRANT.
     """
     name = text(connection.database)
     view = "INNODB_SYS_TABLES" if connection.is_mariadb else "INNODB_TABLES"
-    queries = [sql.format(name, view) for sql in _FINGERPRINT]
+    queries = {
+        kind: sql.format(name, view)
+        for kind, sql in _FINGERPRINT.items()
+        if triggers or kind != "trigger"
+    }
     try:
-        found = connection.run(*queries)
+        found = connection.run(*queries.values())
     except Failed as error:
         if error.code != _NEEDS_PRIVILEGE:
             raise
@@ -111,7 +116,7 @@ def fingerprint(connection: Connection) -> dict[str, Any]:
         ) from error
     return {
         f"{kind} {row[0]}": row[1:]
-        for kind, result in zip(("table", "column", "key", "trigger"), found, strict=True)
+        for kind, result in zip(queries, found, strict=True)
         for row in result.rows
     }
 
@@ -220,19 +225,17 @@ _QUERIES = (
     " WHERE k.REFERENCED_TABLE_SCHEMA = {0} AND k.TABLE_SCHEMA <> {0}"
     " AND (r.DELETE_RULE IN ('CASCADE', 'SET NULL') OR r.UPDATE_RULE IN ('CASCADE', 'SET NULL'))",
 )
-_FINGERPRINT = (
+_FINGERPRINT = {
     # Names here are encoded as those of files are, and so is what is before the slash.
-    f"SELECT SUBSTRING_INDEX(NAME, '/', -1), TABLE_ID, SPACE FROM {_I_S}.{{1}}"
+    "table": f"SELECT SUBSTRING_INDEX(NAME, '/', -1), TABLE_ID, SPACE FROM {_I_S}.{{1}}"
     " WHERE CAST(SUBSTRING_INDEX(NAME, '/', 1) AS BINARY)"
     " = CAST(CONVERT({0} USING filename) AS BINARY)",
-    f"SELECT CONCAT(TABLE_NAME, '.', COLUMN_NAME), COLUMN_TYPE, COLUMN_DEFAULT, IS_NULLABLE, EXTRA,"
-    f" CHARACTER_SET_NAME, COLLATION_NAME, GENERATION_EXPRESSION FROM {_I_S}.COLUMNS"
-    " WHERE TABLE_SCHEMA = {0}",
-    f"SELECT CONCAT(k.TABLE_NAME, '.', k.CONSTRAINT_NAME, '.', k.COLUMN_NAME),"
-    f" k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, r.DELETE_RULE, r.UPDATE_RULE"
-    f" FROM {_I_S}.KEY_COLUMN_USAGE k LEFT JOIN {_I_S}.REFERENTIAL_CONSTRAINTS r"
-    " ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME"
-    " AND r.TABLE_NAME = k.TABLE_NAME WHERE k.TABLE_SCHEMA = {0}",
-    f"SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_STATEMENT, ACTION_ORDER FROM {_I_S}.TRIGGERS"
-    " WHERE TRIGGER_SCHEMA = {0}",
-)
+    "column": f"SELECT CONCAT(TABLE_NAME, '.', COLUMN_NAME), COLUMN_TYPE, COLUMN_DEFAULT,"
+    " IS_NULLABLE, EXTRA, CHARACTER_SET_NAME, COLLATION_NAME, GENERATION_EXPRESSION"
+    f" FROM {_I_S}.COLUMNS WHERE TABLE_SCHEMA = {{0}}",
+    "foreign key": f"SELECT CONCAT(TABLE_NAME, '.', CONSTRAINT_NAME), REFERENCED_TABLE_NAME,"
+    f" DELETE_RULE, UPDATE_RULE FROM {_I_S}.REFERENTIAL_CONSTRAINTS"
+    " WHERE CONSTRAINT_SCHEMA = {0}",
+    "trigger": f"SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_STATEMENT, ACTION_ORDER"
+    f" FROM {_I_S}.TRIGGERS WHERE TRIGGER_SCHEMA = {{0}}",
+}

@@ -15,6 +15,7 @@ from venomqa_hyp.adapters.mysql.queries import Queries
 from venomqa_hyp.errors import RollbackError, SystemUnavailable
 
 _AT_ONCE = 500
+_ALTERED = "Com_alter_table"
 _T = TypeVar("_T")
 
 
@@ -62,7 +63,7 @@ class JournalStore:
         self._taken = 0
         self._undeleted = 0
         self._schema = catalog.fingerprint(self._connection)
-        self._schema_changes: int | None = None
+        self._executed: Mapping[str, str] = {}
 
     def take(self) -> Taken:
         """Take what was written since the last time.
@@ -167,9 +168,9 @@ class JournalStore:
         )
 
     def _seen(
-        self, committed: Result, _: Result, written: Result, counters: Result, changes: Result
+        self, committed: Result, _: Result, written: Result, counters: Result, executed: Result
     ) -> _Look:
-        self._refuse_changed_schema(sum(int(value) for _, value in changes.rows))
+        self._refuse_changed_schema(dict(executed.rows))
         notes = [Note(*row) for row in committed.rows]
         known = {note.seq for note in notes}
         writing = frozenset(thread for seq, thread in written.rows if seq not in known)
@@ -187,14 +188,24 @@ class JournalStore:
         row = layout.written(quoted(layout.name))
         return f"SELECT {row} FROM {layout.sql} WHERE {layout.found_by_key(keys)}"
 
-    def _refuse_changed_schema(self, changes: int) -> None:
-        """Look closer when the server has executed statements that change some schema."""
-        if changes == self._schema_changes:
+    def _refuse_changed_schema(self, executed: Mapping[str, str]) -> None:
+        """Look closer when the server has executed statements that change some schema.
+
+        :param executed: kind of statement -> how many of it the server has executed so far.
+        """
+        kinds = {kind for kind, count in executed.items() if count != self._executed.get(kind)}
+        if not kinds:
             return
-        found = catalog.fingerprint(self._connection)
-        if found != self._schema:
-            raise RollbackError(f"{self.name}: {_difference(self._schema, found)}")
-        self._schema_changes = changes
+        triggers = any("trigger" in kind for kind in kinds)
+        found = catalog.fingerprint(self._connection, triggers=triggers)
+        known = {
+            what: value
+            for what, value in self._schema.items()
+            if triggers or not what.startswith("trigger ")
+        }
+        if found != known:
+            raise RollbackError(f"{self.name}: {_difference(known, found)}")
+        self._executed = executed
 
     # Changing
 
@@ -267,8 +278,8 @@ class JournalStore:
             ),
         )
         self._undeleted = 0
-        if self._schema_changes is not None:
-            self._schema_changes += len(counters)
+        ours = int(self._executed[_ALTERED]) + len(counters)
+        self._executed = {**self._executed, _ALTERED: str(ours)}
 
     def _removals(self, number: int, move: Move) -> Sequence[str]:
         layout = self._layouts[number]
