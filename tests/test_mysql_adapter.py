@@ -97,7 +97,7 @@ def test_the_contract_holds(application: Application) -> None:
         application("DELETE FROM orders;\nDELETE FROM log;\nALTER TABLE orders AUTO_INCREMENT = 1")
         return MySQLAdapter(application.url)
 
-    check_rollbackable(make, [insert, update, delete, replace, log], operations=60)
+    check_rollbackable(make, [insert, update, delete, replace, log], operations=40)
 
 
 def test_dead_handles_are_refused(application: Application, adapter: MySQLAdapter) -> None:
@@ -359,7 +359,7 @@ def test_a_crash_leaves_nothing_that_the_next_run_does_not_clean(application: Ap
     )
     before = application(listed)
     crashed = MySQLAdapter(application.url)
-    application(f"KILL {crashed._store._connection.id}")
+    application(f"KILL {crashed._queries._ask.__self__.id}")
     assert application(listed) != before
     with closing(MySQLAdapter(application.url)) as adapter:
         start = adapter.checkpoint("start")

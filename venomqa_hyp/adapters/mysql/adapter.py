@@ -2,38 +2,45 @@
 
 from collections.abc import Iterable
 
-from venomqa_hyp.adapters.journal import Journal, JournalHandle
+from venomqa_hyp.adapters.journal import Journal
 from venomqa_hyp.adapters.mysql.driver import Connection, Failed, Target
 from venomqa_hyp.adapters.mysql.installation import Installation, remove
 from venomqa_hyp.adapters.mysql.observing import Choice
 from venomqa_hyp.adapters.mysql.safety import check_destructive
+from venomqa_hyp.adapters.mysql.savepoint import SavepointMode, SharedConnection
 from venomqa_hyp.adapters.mysql.store import JournalStore
 from venomqa_hyp.core.observation import Observation
-from venomqa_hyp.errors import SystemUnavailable
+from venomqa_hyp.errors import DefinitionError, SystemUnavailable
+from venomqa_hyp.world.rollbackable import Handle
 
 
 class MySQLAdapter:
     """Observe and roll back one database of MySQL 8 or MariaDB 10.11, or later ones.
 
-    The application is another process, or has connections of its own: they stay open and valid.
-    Triggers write down every row that is written, into a second database that is there while the
-    adapter is open. A rollback removes and puts back the rows that differ, and sets AUTO_INCREMENT
-    counters back; its cost does not depend on the size of the tables.
+    Given a URL, the application has connections of its own, in another process or in this one: they
+    stay open and valid. Triggers write down every row that is written, into a second database that
+    is there while the adapter is open. A rollback removes and puts back the rows that differ, and
+    sets AUTO_INCREMENT counters back; its cost does not depend on the size of the tables.
 
     The ``data`` of an observation shows what differs from the moment the adapter was opened::
 
         {"tables": {"orders": {"columns": ("id", "total"), "key": ("id",),
                                "rows": [(2, Decimal("2.50"))], "removed": [(1, Decimal("1.00"))],
-                               "base": "1 rows, 5577006791947779410.3916589616287113937"}},
+                               "base": "1 rows, 557700679194777941.391665896162871137"}},
          "auto_increment": {"orders": 3},
          "queries": {name: {"columns": (...), "rows": [...]}}}
 
     ``rows`` are those that were not there at the beginning, ``removed`` those that are not there
-    any more. Numbers are int, float or Decimal, a DATETIME is a datetime, and so is a TIMESTAMP, in
-    UTC; binary and spatial values are bytes, all else is text. Generated columns are left out.
-    ``base`` identifies the content at the beginning; of more than 5,000 rows only by their number.
+    any more. Numbers are int, float or Decimal, a DATE is a date, a DATETIME a datetime, and so is
+    a TIMESTAMP, in UTC; binary and spatial values are bytes, all else is text. Generated columns
+    are left out. ``base`` identifies the content at the beginning; of more than 5,000 rows only by
+    their number.
 
-    :param url: ``mysql://user:password@127.0.0.1:3306/shop_test``.
+    Given a ``SharedConnection``, the application in this process uses no other. Nothing is
+    committed, a rollback ends the life of later handles, and an observation shows all rows. Tables
+    with AUTO_INCREMENT columns are refused.
+
+    :param source: ``mysql://user:password@127.0.0.1:3306/shop_test``, or a ``SharedConnection``.
     :param observe_tables: count only the rows of these tables; all are rolled back.
     :param ignore_columns: leave these out: ``"updated_at"`` of all tables, or
         ``"orders.updated_at"``.
@@ -45,7 +52,7 @@ class MySQLAdapter:
 
     def __init__(
         self,
-        url: str,
+        source: str | SharedConnection,
         *,
         observe_tables: Iterable[str] | None = None,
         ignore_columns: Iterable[str] = (),
@@ -55,16 +62,22 @@ class MySQLAdapter:
     ) -> None:
         self.name = name
         choice = Choice(observe_tables, ignore_columns)
-        target = Target.parse(url)
-        check_destructive(target, allow_destructive)
-        connection = Connection(target, lock_timeout)
-        try:
-            self._store, self._journal = _open(connection, choice, lock_timeout, name)
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, Failed):
-                raise SystemUnavailable(f"{name}: {connection.where}: {error}.") from error
-            raise
+        self._mode: Journal | SavepointMode
+        if isinstance(source, SharedConnection):
+            self._mode = shared = SavepointMode(source, choice, name)
+            self._queries = shared.queries
+        elif isinstance(source, str):
+            target = Target.parse(source)
+            check_destructive(target, allow_destructive)
+            store, self._mode = _open(target, choice, lock_timeout, name)
+            self._queries = store.queries
+        else:
+            raise DefinitionError(
+                f"MySQLAdapter got a {type(source).__name__}: pass the URL of the database, such "
+                "as 'mysql://user:password@127.0.0.1:3306/shop_test', also for an application in this "
+                "process. To share a connection, make a SharedConnection(connection) and give it "
+                "to the application and to MySQLAdapter."
+            )
 
     def add_observation_query(self, name: str, sql: str) -> None:
         """Observe the rows of ``sql`` too, under ``data["queries"][name]``, in sorted order.
@@ -73,55 +86,67 @@ class MySQLAdapter:
 
         :raises DefinitionError: the server refuses it, it is not one query, or the name is used.
         """
-        self._store.queries.add(name, sql)
+        self._queries.add(name, sql)
 
-    def checkpoint(self, name: str) -> JournalHandle:
+    def checkpoint(self, name: str) -> Handle:
         """Remember the present state.
 
         :raises WorldError: the application left a transaction open, or changed the schema.
         """
-        return self._journal.checkpoint(name)
+        return self._mode.checkpoint(name)
 
-    def rollback(self, handle: JournalHandle) -> None:
+    def rollback(self, handle: Handle) -> None:
         """Restore the state of ``handle``.
 
         :raises RollbackError: the handle is not live, or the database cannot be changed.
         """
-        self._journal.rollback(handle)
+        self._mode.rollback(handle)
 
     def observe(self) -> Observation:
         """Return the present state.
 
         :raises WorldError: the application left a transaction open, or changed the schema.
         """
-        return self._journal.observe()
+        return self._mode.observe()
 
-    def is_live(self, handle: JournalHandle) -> bool:
-        """Tell whether ``handle`` can be rolled back to: any one, until forgotten."""
-        return self._journal.is_live(handle)
+    def is_live(self, handle: Handle) -> bool:
+        """Tell whether ``handle`` can be rolled back to."""
+        return self._mode.is_live(handle)
 
-    def forget(self, handle: JournalHandle) -> None:
+    def forget(self, handle: Handle) -> None:
         """Free what ``handle`` holds."""
-        self._journal.forget(handle)
+        self._mode.forget(handle)
 
     def close(self) -> None:
         """Leave the rows as they are, and remove everything that was installed."""
-        self._journal.close()
+        self._mode.close()
 
 
 def _open(
-    connection: Connection, choice: Choice, lock_timeout: float, name: str
+    target: Target, choice: Choice, lock_timeout: float, name: str
 ) -> tuple[JournalStore, Journal]:
-    installed = Installation.create(connection)
+    connection = Connection(target, lock_timeout)
     try:
-        choice.check(installed.catalog.layouts)
-        tables = {
-            number: table
-            for name_, number in installed.numbers.items()
-            if (table := choice.table(connection, installed.catalog.layouts[name_]))
-        }
-        store = JournalStore(installed, tables, lock_timeout, name)
-        return store, Journal(store)
-    except BaseException:
-        remove(connection)
+        installed = Installation.create(connection)
+        try:
+            store = _store(installed, choice, lock_timeout, name)
+            return store, Journal(store)
+        except BaseException:
+            remove(connection)
+            raise
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, Failed):
+            raise SystemUnavailable(f"{name}: {connection.where}: {error}.") from error
         raise
+
+
+def _store(installed: Installation, choice: Choice, lock_timeout: float, name: str) -> JournalStore:
+    layouts = installed.catalog.layouts
+    choice.check(layouts)
+    tables = {
+        number: choice.table(installed.connection, layouts[table])
+        for table, number in installed.numbers.items()
+        if choice.observes(table)
+    }
+    return JournalStore(installed, tables, lock_timeout, name)

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from venomqa_hyp.adapters.mysql.driver import Connection, Failed, text
+from venomqa_hyp.adapters.mysql.driver import Asking, Connection, Failed, text
 from venomqa_hyp.adapters.mysql.rows import KINDS, Column, Layout
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
@@ -62,7 +62,7 @@ class Catalog:
     triggers: tuple[Trigger, ...]
 
 
-def read(connection: Connection) -> Catalog:
+def read(connection: Asking) -> Catalog:
     """Read the catalog.
 
     :raises DefinitionError: a table is of a kind that cannot be rolled back; names the remedy.

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
@@ -47,6 +47,19 @@ class Result:
     columns: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
     affected: int
+
+
+class Asking(Protocol):
+    """What can be asked about a database."""
+
+    @property
+    def database(self) -> str:
+        """Return its name."""
+        ...
+
+    def run(self, *statements: str) -> list[Result]:
+        """Execute statements and return what each answered."""
+        ...
 
 
 @attrs.frozen
@@ -161,6 +174,17 @@ class Connection:
                 results += self.run(*waiting)
                 waiting = []
         return results + (self.run(*waiting) if waiting else [])
+
+    def run_reading(self, queries: Sequence[str]) -> Sequence[Result]:
+        """Do as :meth:`run`, where nothing can be changed.
+
+        :raises Failed: the server refuses a query, or one would change something.
+        """
+        try:
+            return self.run("START TRANSACTION READ ONLY", *queries, "COMMIT")[1:-1]
+        except Failed:
+            self.roll_back()
+            raise
 
     def roll_back(self) -> None:
         """End a transaction of ours; where the connection is lost the server has done so."""

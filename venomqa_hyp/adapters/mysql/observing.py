@@ -41,15 +41,21 @@ class Choice:
         ]
         _refuse_unknown("ignore_columns", self.ignored, known)
 
-    def table(self, connection: Connection, layout: Layout) -> Table | None:
-        """Return how a table is observed; None if it is not."""
-        if self.tables is not None and layout.name not in self.tables:
-            return None
-        names = tuple(
+    def observes(self, table: str) -> bool:
+        """Tell whether the rows of a table count."""
+        return self.tables is None or table in self.tables
+
+    def columns(self, layout: Layout) -> tuple[str, ...]:
+        """Return the names of the columns of a table that count."""
+        return tuple(
             column.name
             for column in layout.columns
             if not column.is_generated and self.ignored.isdisjoint(_both(layout.name, column.name))
         )
+
+    def table(self, connection: Connection, layout: Layout) -> Table:
+        """Return how a table is observed that counts."""
+        names = self.columns(layout)
         key = tuple(column.name for column in layout.key_columns)
         return Table(
             layout.name,

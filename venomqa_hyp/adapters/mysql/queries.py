@@ -1,18 +1,21 @@
 """The observation queries of the author of a test."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from venomqa_hyp.adapters.mysql.driver import Connection, Failed, Result
+from venomqa_hyp.adapters.mysql.driver import Failed, Result
 from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
+#: Queries -> what each answered, without a chance to change anything.
+Ask = Callable[[list[str]], Sequence[Result]]
+
 
 class Queries:
-    """Named queries and their answers; one round trip for all."""
+    """Named queries and their answers."""
 
-    def __init__(self, connection: Connection, system: str) -> None:
-        self._connection = connection
+    def __init__(self, ask: Ask, system: str) -> None:
+        self._ask = ask
         self._system = system
         self._sql: dict[str, str] = {}
 
@@ -59,10 +62,3 @@ class Queries:
             name: {"columns": result.columns, "rows": sorted(result.rows, key=canonical_text)}
             for name, result in zip(self._sql, results, strict=True)
         }
-
-    def _ask(self, queries: list[str]) -> Sequence[Result]:
-        try:
-            return self._connection.run("START TRANSACTION READ ONLY", *queries, "COMMIT")[1:-1]
-        except Failed:
-            self._connection.roll_back()
-            raise

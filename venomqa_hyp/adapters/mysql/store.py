@@ -54,7 +54,7 @@ class JournalStore:
         self.metadata: Mapping[str, Any] = {"mode": "journal", "tables_left_out": left_out}
         self._installed = installed
         self._connection = installed.connection
-        self.queries = Queries(self._connection, name)
+        self.queries = Queries(self._connection.run_reading, name)
         self._timeout = lock_timeout
         self._layouts = {
             number: installed.catalog.layouts[table] for table, number in installed.numbers.items()
