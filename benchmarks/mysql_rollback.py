@@ -25,6 +25,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
@@ -36,11 +37,16 @@ from venomqa_hyp.adapters.mysql import MySQLAdapter
 SMALL, LARGE, QUICK = 1_000, 500_000, 20_000
 REPEATS = 41
 TARGET = 2.0
-STEP = (
-    "INSERT INTO items (name, amount) VALUES ('new', 1)",
-    "UPDATE items SET amount = amount + 1 WHERE id = 500",
-    "DELETE FROM items WHERE id = 501",
-)
+
+
+def step(number: int = 0) -> tuple[str, ...]:
+    """Return statements that insert, update and delete one row each."""
+    row = 500 + 2 * number
+    return (
+        "INSERT INTO items (name, amount) VALUES ('new', 1)",
+        f"UPDATE items SET amount = amount + 1 WHERE id = {row}",
+        f"DELETE FROM items WHERE id = {row + 1}",
+    )
 
 
 class Database:
@@ -104,30 +110,31 @@ def milliseconds(act: Callable[[], Any]) -> float:
 def measure_journal(databases: list[Database]) -> dict[str, list[float]]:
     """Return the medians of what the adapter does, for each database."""
     times: dict[str, list[list[float]]] = {
-        what: [[] for _ in databases] for what in ("rollback", "observe", "checkpoint", "step")
+        what: [[] for _ in databases] for what in ("rollback", "observe", "checkpoint")
     }
     with ExitStack() as stack:
         adapters = [stack.enter_context(closing(MySQLAdapter(each.url))) for each in databases]
         starts = [adapter.checkpoint("start") for adapter in adapters]
         for _ in range(REPEATS):
             for at, (database, adapter) in enumerate(zip(databases, adapters, strict=True)):
-                times["step"][at].append(milliseconds(lambda on=database: on.execute(*STEP)))
+                database.execute(*step())
                 times["observe"][at].append(milliseconds(adapter.observe))
-                times["checkpoint"][at].append(milliseconds(lambda on=adapter: on.checkpoint("x")))
-                back = starts[at]
-                times["rollback"][at].append(
-                    milliseconds(lambda on=adapter, to=back: on.rollback(to))
-                )
-    return {what: [statistics.median(one) for one in listed] for what, listed in times.items()}
+                times["checkpoint"][at].append(milliseconds(partial(adapter.checkpoint, "x")))
+                times["rollback"][at].append(milliseconds(partial(adapter.rollback, starts[at])))
+        medians = {what: [statistics.median(one) for one in all_] for what, all_ in times.items()}
+        medians["step"] = measure_steps(databases)
+        for adapter, start in zip(adapters, starts, strict=True):
+            adapter.rollback(start)
+    return medians
 
 
 def measure_steps(databases: list[Database]) -> list[float]:
-    """Return the median of the step without triggers."""
-    medians = []
-    for database in databases:
-        found = [milliseconds(lambda on=database: on.execute(*STEP)) for _ in range(REPEATS)]
-        medians.append(statistics.median(found))
-    return medians
+    """Return the medians of steps that follow each other."""
+    times: list[list[float]] = [[] for _ in databases]
+    for number in range(REPEATS):
+        for found, database in zip(times, databases, strict=True):
+            found.append(milliseconds(partial(database.execute, *step(number))))
+    return [statistics.median(found) for found in times]
 
 
 def measure_reloads(database: Database, repeats: int) -> dict[str, float | None]:
@@ -155,7 +162,7 @@ def main(url: str, quick: bool) -> int:
     with ExitStack() as stack:
         databases = [stack.enter_context(Database(url, size)) for size in sizes]
         reloads = [measure_reloads(each, 1 if quick else 3) for each in databases]
-        plain = measure_steps(databases)
+        plain = measure_steps(databases)  # which leaves a few rows more and fewer
         journal = measure_journal(databases)
         with databases[0].connection.cursor() as cursor:
             cursor.execute("SELECT VERSION()")

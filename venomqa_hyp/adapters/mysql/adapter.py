@@ -73,10 +73,10 @@ class MySQLAdapter:
             self._queries = store.queries
         else:
             raise DefinitionError(
-                f"MySQLAdapter got a {type(source).__name__}: pass the URL of the database, such "
-                "as 'mysql://user:password@127.0.0.1:3306/shop_test', also for an application in this "
-                "process. To share a connection, make a SharedConnection(connection) and give it "
-                "to the application and to MySQLAdapter."
+                f"MySQLAdapter got a {type(source).__name__}: pass the URL of the database, also "
+                "for an application in this process, such as "
+                "'mysql://user:password@127.0.0.1:3306/shop_test'. To share a connection, make a "
+                "SharedConnection(connection) and give it to the application and to MySQLAdapter."
             )
 
     def add_observation_query(self, name: str, sql: str) -> None:
