@@ -186,6 +186,26 @@ def test_many_rows_are_rolled_back(application: Application, adapter: MySQLAdapt
     assert rows(application, "log") == before
 
 
+def test_long_rows_are_rolled_back_or_refused(empty: Application) -> None:
+    """Up to half of what the server takes at once; beyond, the message says what to raise."""
+    ((longest,),) = empty("SELECT @@max_allowed_packet")
+    empty("CREATE TABLE files (id INT PRIMARY KEY, content LONGBLOB)")
+    with closing(MySQLAdapter(empty.url)) as adapter:
+        start = adapter.checkpoint("start")
+        empty("INSERT INTO files VALUES (1, REPEAT('a', 700000)), (2, REPEAT('b', 700000))")
+        two = adapter.checkpoint("two")
+        adapter.rollback(start)
+        assert empty("SELECT COUNT(*) FROM files") == ((0,),)
+        adapter.rollback(two)
+        assert empty("SELECT id, MD5(content) = MD5(REPEAT(CHAR(96 + id), 700000)) FROM files") == (
+            (1, 1),
+            (2, 1),
+        )
+        empty(f"UPDATE files SET content = REPEAT('c', {longest // 2}) WHERE id = 1")
+        with pytest.raises(RollbackError, match=r"'files' .* too long.*max_allowed_packet"):
+            adapter.observe()
+
+
 def test_odd_names_work(empty: Application) -> None:
     """Spaces, backticks, quotes, dots and letters beyond ASCII, in tables, columns and keys."""
     empty("CREATE TABLE `a ``b'.é` (`k ``.` CHAR(3), `w\"'` INT, PRIMARY KEY (`k ``.`))")

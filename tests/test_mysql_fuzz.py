@@ -89,7 +89,12 @@ TYPES: dict[str, Callable[[Choices], str]] = {
     "UUID": lambda c: f"'123e4567-e89b-12d3-a456-{c.randrange(16**12):012x}'",
     "INET6": lambda c: f"'::{c.randrange(65536):x}'",
 }
-KEY_TYPES = ("TINYINT", "CHAR(8)", "VARCHAR(20) CHARACTER SET latin1", "BIGINT UNSIGNED")
+KEY_TYPES = (
+    *("TINYINT", "CHAR(8)", "VARCHAR(20) CHARACTER SET latin1", "BIGINT UNSIGNED", "YEAR"),
+    *("DATE", "TIMESTAMP(6)", "TIME(3)", "BIT(64)", "DECIMAL(30,10)", "VARBINARY(20)"),
+    *("ENUM('a','b b','c''','')", "SET('a','b b','c''')", "DATETIME(6)", "DOUBLE"),
+    "VARCHAR(20) CHARACTER SET utf16",
+)
 #: Kind of a column -> what tells its values apart, where their hexadecimal digits do not.
 EXACT = {
     **dict.fromkeys(("float", "double"), "CAST({0} AS DOUBLE)"),

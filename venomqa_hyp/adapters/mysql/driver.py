@@ -17,7 +17,8 @@ _MODES = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES"
 #: As "SET NAMES latin1" does not change what Python calls it.
 _CODECS = {"utf8mb4": "utf-8", "utf8mb3": "utf-8", "utf8": "utf-8", "latin1": "cp1252"}
 _LOCK_WAIT, _DEADLOCK = 1205, 1213
-_BYTES_AT_ONCE = 500_000
+#: How long the statements of one go may get.
+BYTES_AT_ONCE = 500_000
 
 
 class Failed(Exception):
@@ -169,10 +170,10 @@ class Connection:
         results: list[Result] = []
         waiting: list[str] = []
         for statement in statements:
-            waiting.append(statement)
-            if sum(map(len, waiting)) > _BYTES_AT_ONCE:
+            if waiting and sum(map(len, waiting)) + len(statement) > BYTES_AT_ONCE:
                 results += self.run(*waiting)
                 waiting = []
+            waiting.append(statement)
         return results + (self.run(*waiting) if waiting else [])
 
     def run_reading(self, queries: Sequence[str]) -> Sequence[Result]:

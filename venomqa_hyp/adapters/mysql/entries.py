@@ -64,7 +64,10 @@ def sort_out(notes: Sequence[Note], layouts: Mapping[int, Layout]) -> Touched:
     entries: list[Entry] = []
     for note in notes:
         layout = layouts[note.table]
-        _check_length(note, layout)
+        if (note.kind in _WITH_OLD and note.old is None) or (
+            note.kind in _WITH_NEW and note.new is None
+        ):
+            raise too_long(layout)
         if not layout.key:
             entries += [(note.table, -1, note.old)] if note.old is not None else []
             entries += [(note.table, 1, note.new)] if note.new is not None else []
@@ -77,13 +80,11 @@ def sort_out(notes: Sequence[Note], layouts: Mapping[int, Layout]) -> Touched:
     return Touched(before, entries)
 
 
-def _check_length(note: Note, layout: Layout) -> None:
-    if (note.kind in _WITH_OLD and note.old is None) or (
-        note.kind in _WITH_NEW and note.new is None
-    ):
-        raise RollbackError(
-            f"MySQL: a row of table {layout.name!r} that was changed is too long for the journal, "
-            "so it cannot be rolled back: the server makes no text longer than max_allowed_packet, "
-            "and bytes are written with two letters each. Raise it for all connections: SET GLOBAL "
-            "max_allowed_packet = 268435456, and connect again."
-        )
+def too_long(layout: Layout) -> RollbackError:
+    """Return the error for a row whose text the server cannot make: it gives NULL instead."""
+    return RollbackError(
+        f"MySQL: a row of table {layout.name!r} that was changed is too long for the journal, so "
+        "it cannot be rolled back: the server makes no text longer than max_allowed_packet, and "
+        "bytes are written with two letters each. Raise it for all connections: SET GLOBAL "
+        "max_allowed_packet = 268435456, and connect again."
+    )

@@ -100,7 +100,7 @@ class Column:
     @property
     def is_comparable(self) -> bool:
         """Tell whether the server finds a value again by its literal."""
-        return self.kind not in _SPATIAL | {"float", "double", "json"}
+        return self.kind not in _SPATIAL | {"float", "json"}
 
     def reader(self) -> Callable[[str], Any]:
         """Return what makes a Python value of a text other than NULL."""

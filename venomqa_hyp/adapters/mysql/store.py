@@ -1,7 +1,7 @@
 """The database with its journal: take what was written down, and set rows and counters back."""
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -9,8 +9,8 @@ import attrs
 
 from venomqa_hyp.adapters.journal import Entry, Move, Table, Taken
 from venomqa_hyp.adapters.mysql import blocking, catalog, installation
-from venomqa_hyp.adapters.mysql.driver import Failed, Result, quoted, text
-from venomqa_hyp.adapters.mysql.entries import Key, Note, sort_out
+from venomqa_hyp.adapters.mysql.driver import BYTES_AT_ONCE, Failed, Result, quoted, text
+from venomqa_hyp.adapters.mysql.entries import Key, Note, sort_out, too_long
 from venomqa_hyp.adapters.mysql.queries import Queries
 from venomqa_hyp.errors import RollbackError, SystemUnavailable
 
@@ -96,6 +96,8 @@ class JournalStore:
                 continue
             found: dict[int, list[str]] = {number: [] for number in touched.before}
             for (number, _), answer in zip(queries, answers, strict=True):
+                if (None,) in answer.rows:
+                    raise too_long(self._layouts[number])
                 found[number] += [row for (row,) in answer.rows]
             entries = touched.entries_with(found)
             self._taken = look.notes[-1].seq
@@ -219,7 +221,7 @@ class JournalStore:
         additions = [
             self._layouts[number].inserted(some)
             for number, move in moves.items()
-            for some in _chunks(move.add, _AT_ONCE)
+            for some in _batches(move.add)
         ]
         statements = [
             blocking.TRANSACTIONS,
@@ -317,6 +319,20 @@ class JournalStore:
 def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def _batches(rows: Iterable[str]) -> Iterator[Sequence[str]]:
+    """Cut rows into parts that are short enough for one statement, or have one row only."""
+    batch: list[str] = []
+    size = 0
+    for row in rows:
+        if batch and size + len(row) > BYTES_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+        batch.append(row)
+        size += len(row)
+    if batch:
+        yield batch
 
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
