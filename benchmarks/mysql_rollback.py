@@ -12,7 +12,7 @@ prints, for a table of 1,000 and one of 500,000 rows:
 - how much slower the application's writes are under the triggers.
 
 Times are medians of repeats in which both sizes take turns. The URL is that of a server on which
-databases may be created; by default ``VENOMQA_TEST_MYSQL``. ``--quick`` uses 20,000 rows in place
+databases may be created; by default ``VENOMQA_TEST_MYSQL``. ``--quick`` uses 5,000 rows in place
 of 500,000, and asserts no time.
 """
 
@@ -34,8 +34,8 @@ import pymysql
 
 from venomqa_hyp.adapters.mysql import MySQLAdapter
 
-SMALL, LARGE, QUICK = 1_000, 500_000, 20_000
-REPEATS = 41
+SMALL, LARGE, QUICK = 1_000, 500_000, 5_000
+REPEATS, QUICK_REPEATS = 41, 5
 TARGET = 2.0
 
 
@@ -107,7 +107,7 @@ def milliseconds(act: Callable[[], Any]) -> float:
     return (time.perf_counter() - start) * 1000
 
 
-def measure_journal(databases: list[Database]) -> dict[str, list[float]]:
+def measure_journal(databases: list[Database], repeats: int) -> dict[str, list[float]]:
     """Return the medians of what the adapter does, for each database."""
     times: dict[str, list[list[float]]] = {
         what: [[] for _ in databases] for what in ("rollback", "observe", "checkpoint")
@@ -115,23 +115,23 @@ def measure_journal(databases: list[Database]) -> dict[str, list[float]]:
     with ExitStack() as stack:
         adapters = [stack.enter_context(closing(MySQLAdapter(each.url))) for each in databases]
         starts = [adapter.checkpoint("start") for adapter in adapters]
-        for _ in range(REPEATS):
+        for _ in range(repeats):
             for at, (database, adapter) in enumerate(zip(databases, adapters, strict=True)):
                 database.execute(*step())
                 times["observe"][at].append(milliseconds(adapter.observe))
                 times["checkpoint"][at].append(milliseconds(partial(adapter.checkpoint, "x")))
                 times["rollback"][at].append(milliseconds(partial(adapter.rollback, starts[at])))
         medians = {what: [statistics.median(one) for one in all_] for what, all_ in times.items()}
-        medians["step"] = measure_steps(databases)
+        medians["step"] = measure_steps(databases, repeats)
         for adapter, start in zip(adapters, starts, strict=True):
             adapter.rollback(start)
     return medians
 
 
-def measure_steps(databases: list[Database]) -> list[float]:
+def measure_steps(databases: list[Database], repeats: int) -> list[float]:
     """Return the medians of steps that follow each other."""
     times: list[list[float]] = [[] for _ in databases]
-    for number in range(REPEATS):
+    for number in range(repeats):
         for found, database in zip(times, databases, strict=True):
             found.append(milliseconds(partial(database.execute, *step(number))))
     return [statistics.median(found) for found in times]
@@ -159,14 +159,15 @@ def line(what: str, small: float | None, large: float | None, note: str = "") ->
 
 def main(url: str, quick: bool) -> int:
     sizes = (SMALL, QUICK if quick else LARGE)
+    repeats = QUICK_REPEATS if quick else REPEATS
     with ExitStack() as stack:
         databases = [stack.enter_context(Database(url, size)) for size in sizes]
         reloads = [measure_reloads(each, 1 if quick else 3) for each in databases]
-        plain = measure_steps(databases)  # which leaves a few rows more and fewer
-        journal = measure_journal(databases)
+        plain = measure_steps(databases, repeats)  # which leaves a few rows more and fewer
+        journal = measure_journal(databases, repeats)
         with databases[0].connection.cursor() as cursor:
             cursor.execute("SELECT VERSION()")
-            print(f"server {cursor.fetchall()[0][0]}; medians of {REPEATS}")
+            print(f"server {cursor.fetchall()[0][0]}; medians of {repeats}")
     print(f"{'rows':32}{sizes[0]:>14,}{sizes[1]:>14,}")
     ratio = journal["rollback"][1] / journal["rollback"][0]
     line(

@@ -2,16 +2,18 @@
 
 import datetime
 import random
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 import servers
 
-from venomqa_hyp.adapters.mysql import MySQLAdapter
+from venomqa_hyp.adapters.mysql import MySQLAdapter, remove_journal
 from venomqa_hyp.core.difference import changes
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
 from venomqa_hyp.testing import check_rollbackable
@@ -371,24 +373,32 @@ def test_the_applications_triggers_work_but_not_in_a_rollback(application: Appli
     assert sorted(application(listed)) == before
 
 
-def test_a_crash_leaves_nothing_that_the_next_run_does_not_clean(application: Application) -> None:
-    """The application's triggers come back, and the journal goes."""
+@pytest.mark.parametrize("clean", [remove_journal, lambda url: MySQLAdapter(url).close()])
+def test_a_crash_leaves_nothing_that_is_not_cleaned(
+    application: Application, clean: Callable[[str], None]
+) -> None:
+    """The application's triggers come back, and the journal goes; with or without a new run."""
     application(TRIGGERS)
     listed = (
-        "SELECT ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()"
+        "SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS"
+        " WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1"
     )
-    before = application(listed)
+    databases = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA"
+    ours = f"{databases} WHERE SCHEMA_NAME LIKE CONCAT(DATABASE(), '%') ORDER BY 1"
+    before = application(listed), application(ours)
     crashed = MySQLAdapter(application.url)
-    application(f"KILL {crashed._queries._ask.__self__.id}")
-    assert application(listed) != before
-    with closing(MySQLAdapter(application.url)) as adapter:
-        start = adapter.checkpoint("start")
-        application("INSERT INTO stock VALUES ('a', 5)")
-        adapter.rollback(start)
-        assert rows(application, "stock") == []
-    assert sorted(application(listed)) == sorted(before)
-    assert not [name for (name,) in application("SHOW DATABASES") if name.endswith("_journal")
-                and name.startswith(application("SELECT DATABASE()")[0][0])]  # fmt: skip
+    with pytest.raises(SystemUnavailable, match="used by another MySQLAdapter"):
+        clean(application.url)
+    ((number,),) = application(
+        "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE()"
+        " AND ID <> CONNECTION_ID()"
+    )
+    application(f"KILL {number}")
+    with pytest.raises(SystemUnavailable, match="cannot be read"):
+        crashed.observe()
+    assert (application(listed), application(ours)) != before
+    clean(application.url)
+    assert (application(listed), application(ours)) == before
 
 
 def test_a_second_adapter_is_refused(application: Application, adapter: MySQLAdapter) -> None:
@@ -419,6 +429,32 @@ def test_open_write_is_waited_for_and_refused(
     assert adapter.observe().data["tables"]["log"]["rows"] == [("a",)]
     adapter.rollback(start)
     assert rows(application, "log") == []
+
+
+def test_concurrent_writers_are_rolled_back(
+    application: Application, adapter: MySQLAdapter
+) -> None:
+    """Whatever the order in which their transactions were interleaved, or deadlocked."""
+    application("INSERT INTO stock VALUES ('a', 0), ('b', 0), ('c', 0)")
+    start, before = adapter.checkpoint("start"), rows(application, "stock")
+
+    def work(seed: int) -> None:
+        choices = random.Random(seed)
+        with closing(Application(application.url)) as worker:
+            for _ in range(30):
+                sku, other = choices.sample("abcde", 2)
+                with suppress(pymysql.MySQLError):
+                    worker(f"BEGIN;\nUPDATE stock SET amount = amount + 1 WHERE sku = '{sku}'")
+                    worker(f"REPLACE INTO stock VALUES ('{other}', {choices.randrange(99)})")
+                    worker(f"INSERT INTO log VALUES ('{sku}');\nDELETE FROM log LIMIT 1;\nCOMMIT")
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    changed, after = adapter.checkpoint("changed"), rows(application, "stock")
+    adapter.rollback(start)
+    assert (rows(application, "stock"), rows(application, "log")) == (before, [])
+    adapter.rollback(changed)
+    assert rows(application, "stock") == after
 
 
 def test_old_snapshot_is_refused(application: Application, adapter: MySQLAdapter) -> None:

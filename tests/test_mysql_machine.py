@@ -1,7 +1,11 @@
 """A run over MySQL: the application commits on its own connection, and a deep bug is found."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -93,3 +97,20 @@ def test_a_bug_is_found_and_shrunk_without_a_divergence(shop: tuple[str, Shop]) 
     assert notes.count("state.refund(") <= 3
     assert service.ask("SELECT COUNT(*) FROM orders") == ((0,),)
     assert service.ask("SHOW TRIGGERS") == ()
+
+
+BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "mysql_rollback.py"
+
+
+@pytest.mark.parametrize("url", [True, False])
+def test_the_benchmark_runs(mysql_url: str, url: bool) -> None:
+    """With a server its figures are printed, without one it says what to set."""
+    environment = {**os.environ, "VENOMQA_TEST_MYSQL": mysql_url if url else ""}
+    printed = subprocess.run(
+        [sys.executable, str(BENCHMARK), "--quick"],
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+    assert ("(target: 2.0)" if url else "skipped: no server. Set VENOMQA_TEST_MYSQL") in printed

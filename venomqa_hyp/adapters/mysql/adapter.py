@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from venomqa_hyp.adapters.journal import Journal
 from venomqa_hyp.adapters.mysql.driver import Connection, Failed, Target
-from venomqa_hyp.adapters.mysql.installation import Installation, remove
+from venomqa_hyp.adapters.mysql.installation import Installation, claim, remove
 from venomqa_hyp.adapters.mysql.observing import Choice
 from venomqa_hyp.adapters.mysql.safety import check_destructive
 from venomqa_hyp.adapters.mysql.savepoint import SavepointMode, SharedConnection
@@ -120,6 +120,19 @@ class MySQLAdapter:
     def close(self) -> None:
         """Leave the rows as they are, and remove everything that was installed."""
         self._mode.close()
+
+
+def remove_journal(url: str, *, lock_timeout: float = 5.0) -> None:
+    """Remove a journal that a crash left in the database; the next adapter would do so too.
+
+    :raises SystemUnavailable: a living run uses it, or a table is locked.
+    """
+    connection = Connection(Target.parse(url), lock_timeout)
+    try:
+        claim(connection)
+        remove(connection)
+    finally:
+        connection.close()
 
 
 def _open(

@@ -51,7 +51,7 @@ class Installation:
             lock was held for too long.
         :raises DefinitionError: a table cannot be rolled back.
         """
-        _claim(connection)
+        claim(connection)
         remove(connection)
         catalog = read(connection)
         numbers = {table: number for number, table in enumerate(sorted(catalog.layouts), 1)}
@@ -114,10 +114,15 @@ def remove(connection: Connection) -> None:
         ) from error
 
 
-def _claim(connection: Connection) -> None:
+def claim(connection: Connection) -> None:
+    """Keep other adapters away from the database until the connection is closed.
+
+    :raises SystemUnavailable: one has it.
+    """
     name = hashlib.blake2b(connection.database.encode(), digest_size=16).hexdigest()
+    # The server may need a moment to notice that a process has ended.
     ((holder, got),) = connection.rows(
-        f"SELECT IS_USED_LOCK('venomqa:{name}'), GET_LOCK('venomqa:{name}', 0)"
+        f"SELECT IS_USED_LOCK('venomqa:{name}'), GET_LOCK('venomqa:{name}', 1)"
     )
     if not got:
         raise SystemUnavailable(
