@@ -8,6 +8,7 @@ from venomqa_hyp.adapters.memory import MemoryAdapter
 from venomqa_hyp.adapters.postgres import PostgresAdapter
 from venomqa_hyp.adapters.queue import MockQueue, QueueMessage
 from venomqa_hyp.adapters.redis import RedisAdapter
+from venomqa_hyp.adapters.mysql import MySQLAdapter
 from venomqa_hyp.adapters.sqlite import SQLiteAdapter
 from venomqa_hyp.adapters.storage import MockStorage
 from venomqa_hyp.adapters.wiremock import RecordedRequest, StubServer, WireMockAdapter
@@ -21,6 +22,7 @@ __all__ = [
     "MockMail",
     "MockQueue",
     "MockStorage",
+    "MySQLAdapter",
     "PostgresAdapter",
     "QueueMessage",
     "RecordedRequest",

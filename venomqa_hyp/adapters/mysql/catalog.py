@@ -1,0 +1,241 @@
+"""What the server says about a database: tables, foreign keys, triggers."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from venomqa_hyp.adapters.mysql.driver import Asking, Connection, Failed, text
+from venomqa_hyp.adapters.mysql.rows import KINDS, Column, Layout
+from venomqa_hyp.errors import DefinitionError, SystemUnavailable
+
+#: What the names of our own triggers begin with.
+PREFIX = "venomqa_"
+_NEEDS_PRIVILEGE = 1227
+
+
+@attrs.frozen
+class ForeignKey:
+    """A constraint of ``child`` that refers to ``parent``, both tables of this database.
+
+    :ivar columns: of the child, in the order of ``referenced``, which are the parent's.
+    :ivar on_delete: what happens to the child's rows, such as ``CASCADE``; so ``on_update``.
+    """
+
+    name: str
+    child: str
+    columns: tuple[str, ...]
+    parent: str
+    referenced: tuple[str, ...]
+    on_delete: str
+    on_update: str
+
+
+@attrs.frozen
+class Trigger:
+    """A trigger of the application."""
+
+    name: str
+    table: str
+    timing: str
+    event: str
+    body: str
+    definer: str
+    sql_mode: str
+    charset: str
+    collation: str
+
+
+@attrs.frozen
+class Catalog:
+    """The database at one moment.
+
+    :ivar layouts: name of the table -> how its rows are written.
+    :ivar counted: the tables with an AUTO_INCREMENT column.
+    :ivar triggers: the application's, in the order in which they fire.
+    """
+
+    layouts: Mapping[str, Layout]
+    counted: frozenset[str]
+    keys: tuple[ForeignKey, ...]
+    triggers: tuple[Trigger, ...]
+
+
+def read(connection: Asking) -> Catalog:
+    """Read the catalog.
+
+    :raises DefinitionError: a table is of a kind that cannot be rolled back; names the remedy.
+    """
+    name = text(connection.database)
+    tables, columns, unique, keys, triggers, foreign = (
+        result.rows for result in connection.run(*(sql.format(name) for sql in _QUERIES))
+    )
+    _refuse_tables(tables)
+    _refuse_foreign(foreign)
+    positions = _keys(unique)
+    described = defaultdict(list)
+    for table, *column in columns:
+        described[table].append(column)
+    names = [row[0] for row in tables if row[1] == "BASE TABLE"]
+    layouts = {
+        table: _layout(connection.database, table, described[table], positions.get(table, ()))
+        for table in names
+    }
+    counted = {table for table in names if any("auto_increment" in c[3] for c in described[table])}
+    return Catalog(
+        layouts,
+        frozenset(counted),
+        _foreign_keys(keys),
+        tuple(Trigger(*row) for row in triggers if not row[0].startswith(PREFIX)),
+    )
+
+
+def fingerprint(connection: Connection, *, triggers: bool = True) -> dict[str, Any]:
+    """Return what changes with the schema, or when a table is emptied by TRUNCATE.
+
+    :param triggers: look at triggers as well, which takes longer than all else.
+    :raises SystemUnavailable: the role may not see it; names the GRANT.
+    """
+    name = text(connection.database)
+    view = "INNODB_SYS_TABLES" if connection.is_mariadb else "INNODB_TABLES"
+    queries = {
+        kind: sql.format(name, view)
+        for kind, sql in _FINGERPRINT.items()
+        if triggers or kind != "trigger"
+    }
+    try:
+        found = connection.run(*queries.values())
+    except Failed as error:
+        if error.code != _NEEDS_PRIVILEGE:
+            raise
+        raise SystemUnavailable(
+            f"MySQL: {connection.where}: this user may not look at the engine's tables ({error}), "
+            "so a TRUNCATE by the application would go unnoticed. As an administrator: "
+            "GRANT PROCESS ON *.* TO the user of the test."
+        ) from error
+    return {
+        f"{kind} {row[0]}": row[1:]
+        for kind, result in zip(queries, found, strict=True)
+        for row in result.rows
+    }
+
+
+def _refuse_tables(tables: Any) -> None:
+    for table, kind, engine in tables:
+        if kind == "SYSTEM VERSIONED":
+            raise DefinitionError(
+                f"MySQL: table {table!r} is system-versioned, and what it remembers of the past "
+                "cannot be set back. For the test database: "
+                f"ALTER TABLE {table} DROP SYSTEM VERSIONING"
+            )
+        if kind == "SEQUENCE":
+            raise DefinitionError(
+                f"MySQL: {table!r} is a SEQUENCE, whose next value cannot be read, so it cannot be "
+                "set back. For the test database, use an AUTO_INCREMENT column instead."
+            )
+        if kind == "BASE TABLE" and (engine or "").lower() != "innodb":
+            raise DefinitionError(
+                f"MySQL: table {table!r} is of engine {engine}, which has no transactions, so it "
+                "cannot be rolled back together with the others. For the test database: "
+                f"ALTER TABLE {table} ENGINE=InnoDB"
+            )
+
+
+def _refuse_foreign(foreign: Any) -> None:
+    for name, database, table, parent in foreign:
+        raise DefinitionError(
+            f"MySQL: foreign key {name!r} of {database}.{table} changes rows of that other "
+            f"database when {parent!r} changes, and only one database is rolled back. For the "
+            f"test: ALTER TABLE {database}.{table} DROP FOREIGN KEY {name}"
+        )
+
+
+def _layout(database: str, table: str, columns: Any, key: tuple[str, ...]) -> Layout:
+    kept = []
+    for name, kind, charset, extra in columns:
+        is_generated = "GENERATED" in extra and "DEFAULT_GENERATED" not in extra
+        if kind not in KINDS:
+            raise DefinitionError(
+                f"MySQL: column {name!r} of table {table!r} is of type {kind}, which is not known "
+                "to come back unchanged. For the test, use another type."
+            )
+        if not is_generated or name in key:
+            kept.append(Column(name, kind, charset, is_generated))
+    names = [column.name for column in kept]
+    layout = Layout(database, table, tuple(kept), tuple(names.index(name) for name in key))
+    # A FLOAT is not equal to what it is written as.
+    usable = all(column.is_comparable for column in layout.key_columns)
+    return layout if usable else attrs.evolve(layout, key=())
+
+
+def _keys(unique: Any) -> dict[str, tuple[str, ...]]:
+    """Return table -> columns of its primary key, else of its first unique key without NULL."""
+    indexes: dict[tuple[str, str], list[tuple[str | None, str]]] = defaultdict(list)
+    for table, index, column, nullable in unique:
+        indexes[table, index].append((column, nullable))
+    chosen: dict[str, tuple[str, ...]] = {}
+    for (table, index), parts in indexes.items():
+        names = tuple(column for column, nullable in parts if column and nullable != "YES")
+        if len(names) == len(parts) and (index == "PRIMARY" or table not in chosen):
+            chosen[table] = names
+    return chosen
+
+
+def _foreign_keys(rows: Any) -> tuple[ForeignKey, ...]:
+    columns: dict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
+    for name, child, parent, on_delete, on_update, column, referenced in rows:
+        columns[name, child, parent, on_delete, on_update].append((column, referenced))
+    return tuple(
+        ForeignKey(
+            name,
+            child,
+            tuple(pair[0] for pair in pairs),
+            parent,
+            tuple(pair[1] for pair in pairs),
+            on_delete,
+            on_update,
+        )
+        for (name, child, parent, on_delete, on_update), pairs in columns.items()
+    )
+
+
+_I_S = "information_schema"
+_QUERIES = (
+    f"SELECT TABLE_NAME, TABLE_TYPE, ENGINE FROM {_I_S}.TABLES WHERE TABLE_SCHEMA = {{0}}"
+    " AND TABLE_TYPE <> 'VIEW' ORDER BY TABLE_NAME",
+    f"SELECT TABLE_NAME, COLUMN_NAME, LOWER(DATA_TYPE), CHARACTER_SET_NAME, EXTRA"
+    f" FROM {_I_S}.COLUMNS WHERE TABLE_SCHEMA = {{0}} ORDER BY TABLE_NAME, ORDINAL_POSITION",
+    f"SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, NULLABLE FROM {_I_S}.STATISTICS"
+    " WHERE TABLE_SCHEMA = {0} AND NON_UNIQUE = 0 ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
+    f"SELECT k.CONSTRAINT_NAME, k.TABLE_NAME, k.REFERENCED_TABLE_NAME, r.DELETE_RULE,"
+    f" r.UPDATE_RULE, k.COLUMN_NAME, k.REFERENCED_COLUMN_NAME FROM {_I_S}.KEY_COLUMN_USAGE k"
+    f" JOIN {_I_S}.REFERENTIAL_CONSTRAINTS r ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA"
+    " AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND r.TABLE_NAME = k.TABLE_NAME"
+    " WHERE k.TABLE_SCHEMA = {0} AND k.REFERENCED_TABLE_SCHEMA = {0}"
+    " ORDER BY k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION",
+    f"SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION,"
+    f" ACTION_STATEMENT, DEFINER, SQL_MODE, CHARACTER_SET_CLIENT, COLLATION_CONNECTION"
+    f" FROM {_I_S}.TRIGGERS WHERE TRIGGER_SCHEMA = {{0}}"
+    " ORDER BY EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_ORDER",
+    f"SELECT k.CONSTRAINT_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, k.REFERENCED_TABLE_NAME"
+    f" FROM {_I_S}.KEY_COLUMN_USAGE k JOIN {_I_S}.REFERENTIAL_CONSTRAINTS r"
+    " ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME"
+    " AND r.TABLE_NAME = k.TABLE_NAME"
+    " WHERE k.REFERENCED_TABLE_SCHEMA = {0} AND k.TABLE_SCHEMA <> {0}"
+    " AND (r.DELETE_RULE IN ('CASCADE', 'SET NULL') OR r.UPDATE_RULE IN ('CASCADE', 'SET NULL'))",
+)
+_FINGERPRINT = {
+    # Names here are encoded as those of files are, and so is what is before the slash.
+    "table": f"SELECT SUBSTRING_INDEX(NAME, '/', -1), TABLE_ID, SPACE FROM {_I_S}.{{1}}"
+    " WHERE CAST(SUBSTRING_INDEX(NAME, '/', 1) AS BINARY)"
+    " = CAST(CONVERT({0} USING filename) AS BINARY)",
+    "column": f"SELECT CONCAT(TABLE_NAME, '.', COLUMN_NAME), COLUMN_TYPE, COLUMN_DEFAULT,"
+    " IS_NULLABLE, EXTRA, CHARACTER_SET_NAME, COLLATION_NAME, GENERATION_EXPRESSION"
+    f" FROM {_I_S}.COLUMNS WHERE TABLE_SCHEMA = {{0}}",
+    "foreign key": f"SELECT CONCAT(TABLE_NAME, '.', CONSTRAINT_NAME), REFERENCED_TABLE_NAME,"
+    f" DELETE_RULE, UPDATE_RULE FROM {_I_S}.REFERENTIAL_CONSTRAINTS"
+    " WHERE CONSTRAINT_SCHEMA = {0}",
+    "trigger": f"SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_STATEMENT, ACTION_ORDER"
+    f" FROM {_I_S}.TRIGGERS WHERE TRIGGER_SCHEMA = {{0}}",
+}

@@ -1,0 +1,181 @@
+"""What the journal adds to a server, and how it is taken away again, also after a crash.
+
+The journal lives in a database of its own, which the application does not see. The application's
+triggers are replaced by ones that keep silent on our connection, since MySQL cannot switch triggers
+off; the originals are kept beside the journal until they are put back.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from venomqa_hyp.adapters.mysql import blocking, triggers
+from venomqa_hyp.adapters.mysql.catalog import PREFIX, Catalog, Trigger, read
+from venomqa_hyp.adapters.mysql.driver import Connection, Failed, quoted, text
+from venomqa_hyp.errors import SystemUnavailable
+
+_LONGEST_NAME = 64
+_BINLOG = 1419
+_DENIED = (1044, 1142, 1227)
+_Create = Callable[[Trigger, str], str]
+_SAVED = ", ".join(f"{quoted(field.name)} LONGTEXT" for field in attrs.fields(Trigger))
+
+
+def journal_name(database: str) -> str:
+    """Return the name of the database that holds the journal of ``database``."""
+    name = f"{database}_venomqa_journal"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"venomqa_journal_{hashlib.blake2b(database.encode(), digest_size=8).hexdigest()}"
+
+
+@attrs.frozen
+class Installation:
+    """Triggers on all tables of a database, and the journal that they write.
+
+    :ivar journal: name of the journal's database.
+    :ivar numbers: table -> its number in the journal.
+    """
+
+    connection: Connection
+    catalog: Catalog
+    journal: str
+    numbers: Mapping[str, int]
+
+    @classmethod
+    def create(cls, connection: Connection) -> "Installation":
+        """Remove what a crash left behind, and install the journal.
+
+        :raises SystemUnavailable: another adapter has the database, a privilege is missing, or a
+            lock was held for too long.
+        :raises DefinitionError: a table cannot be rolled back.
+        """
+        claim(connection)
+        remove(connection)
+        catalog = read(connection)
+        numbers = {table: number for number, table in enumerate(sorted(catalog.layouts), 1)}
+        installation = cls(connection, catalog, journal_name(connection.database), numbers)
+        writer = triggers.Writer(catalog, installation.journal, numbers)
+        ours = list(writer.triggers())
+        try:
+            installation._install(ours)
+        except Failed as error:
+            remove(connection)
+            raise _cannot_install(connection, error) from error
+        except BaseException:
+            remove(connection)
+            raise
+        return installation
+
+    def _install(self, ours: list[str]) -> None:
+        journal = self.journal
+        self.connection.run(
+            f"CREATE DATABASE {quoted(journal)}",
+            triggers.journal_table(journal),
+            f"CREATE TABLE {quoted(journal, 'triggers')} (number INT PRIMARY KEY, {_SAVED})"
+            " ENGINE=InnoDB CHARACTER SET utf8mb4",
+        )
+        theirs = self.catalog.triggers
+        if theirs:
+            values = (", ".join(map(text, attrs.astuple(trigger))) for trigger in theirs)
+            listed = ", ".join(f"({number}, {one})" for number, one in enumerate(values))
+            # All at once: a crash leaves the originals of all, or of none and none is replaced.
+            self.connection.run(f"INSERT INTO {quoted(journal, 'triggers')} VALUES {listed}")
+        _replace(self.connection, theirs, triggers.quiet)
+        self.connection.run_all(ours)
+
+
+def remove(connection: Connection) -> None:
+    """Take away whatever a journal of the database has added; nothing happens where there is none.
+
+    :raises SystemUnavailable: a lock was held for too long.
+    """
+    database, journal = connection.database, journal_name(connection.database)
+    try:
+        ours = connection.rows(
+            "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA ="
+            f" {text(database)} AND TRIGGER_NAME LIKE '{PREFIX.replace('_', '!_')}%' ESCAPE '!'"
+        )
+        connection.run_all(f"DROP TRIGGER {quoted(database, name)}" for (name,) in ours)
+        if saved := _saved(connection, journal):
+            _replace(connection, saved, triggers.original)
+        left = connection.rows(
+            f"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {text(journal)}"
+        )
+        if left:
+            connection.run(f"DROP DATABASE {quoted(journal)}")
+    except Failed as error:
+        raise SystemUnavailable(
+            f"MySQL: {connection.where}: the journal's triggers cannot be removed: {error}. "
+            f"{blocking.holders(connection) if error.is_lock else ''}They do no harm, but they "
+            "slow the application down. The next MySQLAdapter for this database removes them, when "
+            "no transaction is open."
+        ) from error
+
+
+def claim(connection: Connection) -> None:
+    """Keep other adapters away from the database until the connection is closed.
+
+    :raises SystemUnavailable: one has it.
+    """
+    name = hashlib.blake2b(connection.database.encode(), digest_size=16).hexdigest()
+    # The server may need a moment to notice that a process has ended.
+    ((holder, got),) = connection.rows(
+        f"SELECT IS_USED_LOCK('venomqa:{name}'), GET_LOCK('venomqa:{name}', 1)"
+    )
+    if not got:
+        raise SystemUnavailable(
+            f"MySQL: {connection.where} is used by another MySQLAdapter (connection {holder}), "
+            "and each would roll back what the other does. Close that one, end its process, or "
+            "give each its own database."
+        )
+
+
+def _saved(connection: Connection, journal: str) -> tuple[Trigger, ...]:
+    """Return the application's triggers that were replaced and still are."""
+    found = connection.rows(
+        "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_NAME = 'triggers'"
+        f" AND TABLE_SCHEMA = {text(journal)}"
+    )
+    if not found[0][0]:
+        return ()
+    rows = connection.rows(f"SELECT * FROM {quoted(journal, 'triggers')} ORDER BY number")
+    return tuple(Trigger(*row[1:]) for row in rows)
+
+
+def _replace(connection: Connection, theirs: tuple[Trigger, ...], create: _Create) -> None:
+    """Create triggers anew, in the order in which they are to fire."""
+    database = connection.database
+    connection.run_all(
+        f"DROP TRIGGER IF EXISTS {quoted(database, trigger.name)}" for trigger in theirs
+    )
+    ((mode,),) = connection.rows("SELECT @@SESSION.sql_mode")
+    for trigger in theirs:
+        connection.run(f"SET SESSION sql_mode = {text(trigger.sql_mode)}")
+        try:
+            statement = create(trigger, database)
+            connection.run_in_charset(statement, trigger.charset, trigger.collation)
+        finally:
+            connection.run(f"SET SESSION sql_mode = {text(mode)}")
+
+
+def _cannot_install(connection: Connection, error: Failed) -> SystemUnavailable:
+    remedy = "Look at what the server says; nothing was left behind."
+    if error.code == _BINLOG:
+        remedy = (
+            "The server writes a binary log and this user is no administrator. As one: "
+            "SET GLOBAL log_bin_trust_function_creators = 1"
+        )
+    elif error.code in _DENIED:
+        remedy = (
+            "The journal needs a database of its own, and triggers: as an administrator, GRANT "
+            f"ALL ON {quoted(journal_name(connection.database))}.* and GRANT TRIGGER, ALTER ON "
+            f"{quoted(connection.database)}.* to the user of the test; to keep triggers that "
+            "another user has defined, also SUPER (on MySQL 8: SET_USER_ID)."
+        )
+    elif error.is_lock:
+        remedy = f"{blocking.holders(connection)}End that before the adapter is made."
+    return SystemUnavailable(
+        f"MySQL: {connection.where}: the journal cannot be installed: {error}. {remedy}"
+    )
