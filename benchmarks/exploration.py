@@ -33,7 +33,7 @@ from hypothesis import settings as Settings  # noqa: N812  # it is a class
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 from services import CASES
-from shrinking import reduce
+from shrinking import MAX_EXAMPLES
 
 from venomqa_hyp import (
     BFS,
@@ -51,7 +51,6 @@ from venomqa_hyp import (
     venom_machine,
 )
 from venomqa_hyp.adapters import MemoryAdapter
-from venomqa_hyp.errors import InvariantViolated
 
 SEEDS = 20
 WORKERS = 2
@@ -229,19 +228,20 @@ def search(given: Search) -> Found:
     return Found(result.executed_before_failure, result.steps_executed, max(paths, default=0))
 
 
-def run_machine(machine: Any, given: Search, *, rollback: bool) -> Any:
-    """Run a machine until the first failure or the limit, and return its record."""
+def run_machine(machine: Any, number: int, max_examples: int) -> Any:
+    """Run a machine with a seed until the first failure, and return its record."""
     settings = Settings(
         database=None,
-        max_examples=given.limit // (STEPS if rollback else SHORT_TEST_CASE),
+        max_examples=max_examples,
         stateful_step_count=STEPS,
         deadline=None,
         suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
         phases=[Phase.generate],
         print_blob=False,
     )
-    with suppress(InvariantViolated):  # the record holds it
-        run_state_machine_as_test(seed(given.seed)(machine), settings=settings)
+    with suppress(AssertionError):  # the record holds it
+        run_state_machine_as_test(seed(number)(machine), settings=settings)
     return machine.last_run
 
 
@@ -316,8 +316,10 @@ def measure_shop(pool: ProcessPoolExecutor, seeds: int, *, quick: bool) -> bool:
     return ok
 
 
-def _before(service: str, number: int, rollback: bool) -> float:
-    before = reduce(service, number, rollback).before
+def before_failure(service: str, number: int, rollback: bool) -> float:
+    """Return the executions before the bug of a service was seen with a seed."""
+    record = run_machine(CASES[service].machine(rollback=rollback), number, MAX_EXAMPLES)
+    before = record.executed_before_failure
     return float("inf") if before is None else before
 
 
@@ -326,8 +328,8 @@ def measure_shallow(pool: ProcessPoolExecutor, seeds: int) -> None:
     print("shallow bugs, ours / plain Hypothesis, medians")
     ratios = []
     for name in sorted(CASES):
-        ours = [pool.submit(_before, name, number, True) for number in range(seeds)]
-        plain = [pool.submit(_before, name, number, False) for number in range(seeds)]
+        ours = [pool.submit(before_failure, name, number, True) for number in range(seeds)]
+        plain = [pool.submit(before_failure, name, number, False) for number in range(seeds)]
         mine = statistics.median(one.result() for one in ours)
         theirs = statistics.median(one.result() for one in plain)
         ratios.append(mine / theirs)
