@@ -14,12 +14,14 @@ prints, each beside its target, executions before the first failure:
 - the shallow bugs of ``services/``: the median of ours is at most 1.2 times that of plain
   Hypothesis.
 
-Executions are counted, not timed, so they do not depend on the machine; those of making a path
-short are not counted. ``--quick`` leaves out the comparisons and the shallow bugs, and exits with 1
-where a target is missed.
+Executions are counted, not timed; those of making a path short are not counted. On another machine
+they differ by a few: how many steps lead back to a state depends on what checkpoints cost.
+``--quick`` leaves out the comparisons and the shallow bugs, gives plain Hypothesis a tenth, and
+exits with 1 where a target is missed.
 """
 
 import argparse
+import math
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -63,7 +65,7 @@ STRATEGIES: dict[str, Callable[[], Any]] = {
 LOCK_ACTIONS = 6
 LOCK_DEPTH, LOCK_LIMIT = 20, 600
 DEEP_LOCK_DEPTH, DEEP_LOCK_LIMIT = 100, 5_000
-PLAIN_LOCK_DEPTH, PLAIN_LIMIT = 12, 50_000
+PLAIN_LOCK_DEPTH, PLAIN_LIMIT, QUICK_PLAIN_LIMIT = 12, 50_000, 5_000
 SHOP_DEPTH, SHOP_LIMIT, SHOP_SHARE = 14, 5_000, 0.9
 SHALLOW_RATIO = 1.2
 #: What an order goes through, in this order only.
@@ -296,9 +298,9 @@ def measure_lock(pool: ProcessPoolExecutor, seeds: int, *, quick: bool) -> bool:
     found = search_all(pool, "lock", DEEP_LOCK_DEPTH, "Novelty", "Agent", DEEP_LOCK_LIMIT, deep)
     ok &= told("with each seed", count_within(found, DEEP_LOCK_LIMIT) == deep)
     print(f"lock of depth {PLAIN_LOCK_DEPTH}, plain Hypothesis")
-    plain = 1 if quick else 3
-    found = search_all(pool, "lock", PLAIN_LOCK_DEPTH, "Novelty", "plain", PLAIN_LIMIT, plain)
-    return ok & told("with no seed", count_within(found, PLAIN_LIMIT) == 0)
+    plain, limit = (1, QUICK_PLAIN_LIMIT) if quick else (3, PLAIN_LIMIT)
+    found = search_all(pool, "lock", PLAIN_LOCK_DEPTH, "Novelty", "plain", limit, plain)
+    return ok & told("with no seed", count_within(found, limit) == 0)
 
 
 def measure_shop(pool: ProcessPoolExecutor, seeds: int, *, quick: bool) -> bool:
@@ -320,7 +322,7 @@ def before_failure(service: str, number: int, rollback: bool) -> float:
     """Return the executions before the bug of a service was seen with a seed."""
     record = run_machine(CASES[service].machine(rollback=rollback), number, MAX_EXAMPLES)
     before = record.executed_before_failure
-    return float("inf") if before is None else before
+    return math.inf if before is None else before
 
 
 def measure_shallow(pool: ProcessPoolExecutor, seeds: int) -> None:
@@ -332,10 +334,11 @@ def measure_shallow(pool: ProcessPoolExecutor, seeds: int) -> None:
         plain = [pool.submit(before_failure, name, number, False) for number in range(seeds)]
         mine = statistics.median(one.result() for one in ours)
         theirs = statistics.median(one.result() for one in plain)
-        ratios.append(mine / theirs)
-        print(f"  {name:24}{mine:8,.0f} / {theirs:,.0f}: {ratios[-1]:.2f}", flush=True)
+        print(f"  {name:24}{mine:8,.0f} / {theirs:,.0f}", flush=True)
+        if mine < math.inf or theirs < math.inf:  # else neither finds it with half of the seeds
+            ratios.append(mine / theirs)
     ratio = statistics.median(ratios)
-    told(f"median {ratio:.2f}, at most {SHALLOW_RATIO}", ratio <= SHALLOW_RATIO)
+    told(f"median of the ratios {ratio:.2f}, at most {SHALLOW_RATIO}", ratio <= SHALLOW_RATIO)
 
 
 def main() -> None:

@@ -44,3 +44,16 @@ def test_the_orders_example_shrinks_to_its_shortest_path_over_http() -> None:
     pytest.importorskip("flask")
     pytest.importorskip("waitress")
     assert " steps" in run("orders_http.py", "--quick")
+
+
+def test_exploring_finds_deep_bugs() -> None:
+    """Checked by the script itself, with few seeds."""
+    printed = run("exploration.py", "--quick", "--seeds", "2")
+    assert printed.count(": met") == 4
+    assert "NOT met" not in printed
+
+
+def test_explorations_of_every_strategy_are_timed() -> None:
+    """In memory, on SQLite and over HTTP; the script itself checks that seeds repeat them."""
+    printed = run("seed_table.py", "--quick")
+    assert [printed.count(f"\n{way:8}") for way in ("memory", "SQLite", "HTTP")] == [7, 7, 7]
