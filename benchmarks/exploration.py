@@ -215,17 +215,11 @@ def search(given: Search) -> Found:
         result = agent.explore()
     else:
         rollback = given.way == "venom_machine"
-        result = run_machine(
-            venom_machine(
-                deep.open_world,
-                deep.actions,
-                [deep.invariant],
-                strategy=strategy,
-                rollback=rollback,
-            ),
-            given,
-            rollback=rollback,
+        machine = venom_machine(
+            deep.open_world, deep.actions, [deep.invariant], strategy=strategy, rollback=rollback
         )
+        steps = STEPS if rollback else SHORT_TEST_CASE
+        result = run_machine(machine, given.seed, given.limit // steps)
     paths = [len(violation.reproduction_path) for violation in result.violations]
     return Found(result.executed_before_failure, result.steps_executed, max(paths, default=0))
 

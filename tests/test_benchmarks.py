@@ -54,6 +54,6 @@ def test_exploring_finds_deep_bugs() -> None:
 
 
 def test_explorations_of_every_strategy_are_timed() -> None:
-    """In memory, on SQLite and over HTTP; the script itself checks that seeds repeat them."""
+    """Each in memory, one on SQLite and over HTTP; the script checks that seeds repeat them."""
     printed = run("seed_table.py", "--quick")
-    assert [printed.count(f"\n{way:8}") for way in ("memory", "SQLite", "HTTP")] == [7, 7, 7]
+    assert [printed.count(f"\n{way:8}") for way in ("memory", "SQLite", "HTTP")] == [7, 1, 1]
