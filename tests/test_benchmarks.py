@@ -66,3 +66,16 @@ def test_redis_is_rolled_back_faster_than_it_is_dumped() -> None:
 def test_each_way_to_roll_back_sqlite_restores_the_rows() -> None:
     """Checked by the script itself."""
     assert run("sqlite_rollback.py", "--quick").count(" MB") == 12
+
+
+def test_exploring_finds_deep_bugs() -> None:
+    """Checked by the script itself, with few seeds."""
+    printed = run("exploration.py", "--quick", "--seeds", "2")
+    assert printed.count(": met") == 4
+    assert "NOT met" not in printed
+
+
+def test_explorations_of_every_strategy_are_timed() -> None:
+    """Each in memory, one on SQLite and over HTTP; the script checks that seeds repeat them."""
+    printed = run("seed_table.py", "--quick")
+    assert [printed.count(f"\n{way:8}") for way in ("memory", "SQLite", "HTTP")] == [7, 1, 1]

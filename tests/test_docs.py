@@ -36,8 +36,10 @@ VENOMQA = [sys.executable, "-c", "import sys; from venomqa_hyp.cli import main; 
 RUN_ELSEWHERE = {
     "pip install '.[demo]' && venomqa demo": ("tests/test_docs.py", 'VENOMQA, "demo"'),
     "pip install nox && nox -s tests": (".ci/run", "pip install nox && nox -s tests"),
+    "python benchmarks/exploration.py": (".ci/run", "nox -s bench"),
     "python benchmarks/orders_http.py": (".ci/run", "nox -s bench"),
     "python benchmarks/overhead.py": (".ci/run", "nox -s bench"),
+    "python benchmarks/seed_table.py": (".ci/run", "nox -s bench"),
     "python benchmarks/shrinking.py": (".ci/run", "nox -s bench"),
 }
 

@@ -200,6 +200,7 @@ class _Exploration:
 
     def _meet(self, found: Rehearsal) -> None:
         assert found.failure is not None
+        self.run.note_failure()
         if found.failure.origin in self.run.violations:
             return
         settled = self.run.reduction.settle(found, self.run)

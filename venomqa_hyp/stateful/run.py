@@ -130,7 +130,13 @@ class Run:
 
     def meet(self, found: Rehearsal) -> bool:
         """Take over a failure that exploring found; see :meth:`Reduction.meet`."""
+        self.note_failure()
         return self.reduction.meet(found, self)
+
+    def note_failure(self) -> None:
+        """Note that a failure was seen; the first one counts."""
+        if self.executed_before_failure is None:
+            self.executed_before_failure = self.recorder.executed
 
     def prove(self, failure: Failure, found: Rehearsal) -> BaseException | None:
         """Execute a path in a fresh World; return what it raises if it fails there, too."""
@@ -289,8 +295,7 @@ class Run:
 
     def _found(self, failure: Failure) -> None:
         self.last_failure = failure
-        if self.executed_before_failure is None:
-            self.executed_before_failure = self.recorder.executed
+        self.note_failure()
 
     def _summary(self, recorder: Recorder) -> ExplorationResult:
         executed = [name for name in self.definition.actions if recorder.executions[name]]
