@@ -5,10 +5,10 @@ from venomqa_hyp.adapters.http import HttpClient, RequestRecord
 from venomqa_hyp.adapters.inprocess import AsgiClient, WsgiClient
 from venomqa_hyp.adapters.mail import Mail, MockMail
 from venomqa_hyp.adapters.memory import MemoryAdapter
+from venomqa_hyp.adapters.mysql import MySQLAdapter
 from venomqa_hyp.adapters.postgres import PostgresAdapter
 from venomqa_hyp.adapters.queue import MockQueue, QueueMessage
 from venomqa_hyp.adapters.redis import RedisAdapter
-from venomqa_hyp.adapters.mysql import MySQLAdapter
 from venomqa_hyp.adapters.sqlite import SQLiteAdapter
 from venomqa_hyp.adapters.storage import MockStorage
 from venomqa_hyp.adapters.wiremock import RecordedRequest, StubServer, WireMockAdapter
