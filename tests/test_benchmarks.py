@@ -39,6 +39,13 @@ def test_overhead_is_measured() -> None:
     assert run("overhead.py", "--quick").count("(target: ") == 4
 
 
+def test_postgres_is_rolled_back_and_timed(postgres_url: str) -> None:
+    """Rollbacks are checked by the script itself."""
+    printed = run("postgres.py", "--quick", postgres_url)
+    assert printed.count(" times as long") == 4
+    assert printed.count("(target: ") == 2
+
+
 def test_the_orders_example_shrinks_to_its_shortest_path_over_http() -> None:
     """Checked by the script itself, with one seed."""
     pytest.importorskip("flask")

@@ -4,6 +4,7 @@ from venomqa_hyp.adapters.http import HttpClient, RequestRecord
 from venomqa_hyp.adapters.inprocess import AsgiClient, WsgiClient
 from venomqa_hyp.adapters.memory import MemoryAdapter
 from venomqa_hyp.adapters.mysql import MySQLAdapter
+from venomqa_hyp.adapters.postgres import PostgresAdapter
 from venomqa_hyp.adapters.sqlite import SQLiteAdapter
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "HttpClient",
     "MemoryAdapter",
     "MySQLAdapter",
+    "PostgresAdapter",
     "RequestRecord",
     "SQLiteAdapter",
     "WsgiClient",

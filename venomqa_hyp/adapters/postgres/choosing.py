@@ -1,0 +1,152 @@
+"""Which mode an adapter works in, and why."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import attrs
+
+from venomqa_hyp.adapters.postgres.driver import Failed
+from venomqa_hyp.adapters.postgres.journal import JournalMode
+from venomqa_hyp.adapters.postgres.observing import Choice
+from venomqa_hyp.adapters.postgres.safety import check_source
+from venomqa_hyp.adapters.postgres.template import TemplateMode
+from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
+from venomqa_hyp.world.rollbackable import Handle
+
+MODES = ("auto", "journal", "savepoint", "template")
+_NOT_ALLOWED = "42501"
+
+
+class Mode(Protocol):
+    """What does the work of an adapter."""
+
+    def add_observation_query(self, name: str, sql: str) -> None: ...
+
+    def checkpoint(self, name: str) -> Handle: ...
+
+    def rollback(self, handle: Handle) -> None: ...
+
+    def observe(self) -> Observation: ...
+
+    def is_live(self, handle: Handle) -> bool: ...
+
+    def forget(self, handle: Handle) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@attrs.frozen
+class Wish:
+    """The arguments of an adapter."""
+
+    source: Any
+    mode: str
+    name: str
+    choice: Choice
+    schemas: Iterable[str] | None
+    allow_destructive: str | None
+    lock_timeout: float
+    warm_up: Callable[[], object] | None
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """The arguments that every mode takes."""
+        return {
+            "name": self.name,
+            "choice": self.choice,
+            "schemas": self.schemas,
+            "lock_timeout": self.lock_timeout,
+        }
+
+
+@attrs.frozen
+class Chosen:
+    """A mode, its name, and why it is this one."""
+
+    mode: Mode
+    name: str
+    reason: str
+
+
+def choose(wish: Wish) -> Chosen:
+    """Open a mode for a database that may be overwritten.
+
+    :raises DefinitionError: the mode does not go with the source, or the database is refused.
+    :raises SystemUnavailable: the database cannot be reached or changed.
+    """
+    if wish.mode not in MODES:
+        raise DefinitionError(f"mode={wish.mode!r} is none of {', '.join(map(repr, MODES))}.")
+    shared = _is_shared(wish.source)
+    if wish.mode == "savepoint" and not shared:
+        raise DefinitionError(
+            "mode='savepoint' needs the connection that the application uses, opened with "
+            f"SharedConnection.connect(dsn), and got a {type(wish.source).__name__}: on any other "
+            "connection a savepoint undoes nothing that the application did."
+        )
+    if shared and wish.mode not in ("auto", "savepoint"):
+        raise DefinitionError(
+            f"mode={wish.mode!r} rolls back what is committed, and nothing is ever committed on a "
+            "SharedConnection. Pass the DSN instead, or leave mode out."
+        )
+    asked = f"mode={wish.mode!r} was asked for"
+    if shared:
+        check_source(wish.source, "savepoint", wish.allow_destructive, wish.lock_timeout)
+        why = asked if wish.mode == "savepoint" else "the source is a SharedConnection"
+        return Chosen(_savepoint(wish), "savepoint", why)
+    check_source(
+        wish.source,
+        "template" if wish.mode == "template" else "journal",
+        wish.allow_destructive,
+        wish.lock_timeout,
+    )
+    if wish.mode == "template":
+        return Chosen(_template(wish), "template", asked)
+    if wish.mode == "journal":
+        return Chosen(_journal(wish), "journal", asked)
+    return _automatic(wish)
+
+
+def _automatic(wish: Wish) -> Chosen:
+    try:
+        why = "the application has connections of its own, which stay open"
+        return Chosen(_journal(wish), "journal", why)
+    except (DefinitionError, SystemUnavailable) as error:
+        refused = error
+    cause = refused.__cause__
+    denied = isinstance(cause, Failed) and cause.sqlstate == _NOT_ALLOWED
+    if not denied and not isinstance(refused, DefinitionError):
+        raise refused
+    mode: TemplateMode | None = None
+    try:
+        mode = _template(wish)
+        mode.forget(mode.checkpoint("is it possible?"))
+    except (DefinitionError, SystemUnavailable, RollbackError) as error:
+        if mode is not None:
+            mode.close()
+        refused.add_note(f"Mode 'template' is not possible either: {error}")
+        raise refused from error
+    return Chosen(mode, "template", f"mode 'journal' is not possible: {refused}")
+
+
+def _journal(wish: Wish) -> Mode:
+    return JournalMode(wish.source, **wish.common)
+
+
+def _template(wish: Wish) -> TemplateMode:
+    return TemplateMode(wish.source, warm_up=wish.warm_up, **wish.common)
+
+
+def _savepoint(wish: Wish) -> Mode:
+    # Not above: that module cannot be imported without psycopg, and this one can.
+    from venomqa_hyp.adapters.postgres.savepoint import SavepointMode
+
+    return SavepointMode(wish.source, **wish.common)
+
+
+def _is_shared(source: Any) -> bool:
+    if isinstance(source, str):
+        return False
+    from venomqa_hyp.adapters.postgres.sharing import SharedConnection
+
+    return isinstance(source, SharedConnection)

@@ -1,0 +1,116 @@
+"""Which databases may be overwritten: those of this machine that are marked for tests.
+
+Only what the connection itself says is looked at: the address that was really reached, the name
+of the database and its comment. No settings of the application and no environment are read.
+
+A forwarded port makes a production database look local, so the address alone is not enough.
+"""
+
+import ipaddress
+import re
+from typing import Any, Self
+
+import attrs
+
+from venomqa_hyp.adapters.postgres.catalog import quoted
+from venomqa_hyp.adapters.postgres.driver import Connection
+from venomqa_hyp.errors import DefinitionError
+
+TEST_WORDS = frozenset({"test", "tests", "testing", "venomqa"})
+PRODUCTION_WORDS = frozenset({"prod", "prd", "production", "live"})
+#: What a mode does to a database, for the error that asks for permission.
+TOUCHES = {
+    "journal": "install a schema and triggers for the length of a run, and delete, insert and "
+    "update rows of every table to set them back",
+    "savepoint": "hold one transaction open, which is never committed, and set sequences back",
+    "template": "end all its connections, and replace the whole database by a copy, over and over",
+    "clone": "create a copy of it, and drop that copy",
+}
+
+
+@attrs.frozen
+class Target:
+    """A database, as a connection to it says.
+
+    :ivar host: the address that was reached, or the folder of the socket.
+    :ivar comment: what ``COMMENT ON DATABASE`` says.
+    """
+
+    host: str
+    database: str
+    comment: str
+
+    @classmethod
+    def of(cls, connection: Connection) -> Self:
+        """Read it from an open connection."""
+        ((database, comment),) = connection.execute(
+            "SELECT datname, coalesce(shobj_description(oid, 'pg_database'), '')"
+            " FROM pg_database WHERE datname = current_database()"
+        )
+        return cls(connection.host, database, comment)
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether the server was reached by a socket or a loopback address."""
+        if self.host.startswith(("/", "@")):
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def problems(self) -> list[str]:
+        """Return why this database is not to be overwritten; nothing where it may be."""
+        words = set(re.findall("[a-z]+", self.database.lower()))
+        found = []
+        if not self.is_local:
+            found.append(f"its server is {self.host}, not this machine")
+        if production := sorted(words & PRODUCTION_WORDS):
+            found.append(f"its name has the word {production[0]!r}")
+        marked = words & TEST_WORDS or re.search(r"\bvenomqa\b", self.comment, re.IGNORECASE)
+        if not marked:
+            found.append("it is not marked for tests")
+        return found
+
+
+def check_destructive(target: Target, mode: str, allow_destructive: str | None) -> None:
+    """Refuse a database that is not plainly one for tests.
+
+    :param mode: a key of ``TOUCHES``.
+    :param allow_destructive: the exact name of the database, to use it all the same.
+    :raises DefinitionError: says why, what would be touched, and how to permit it.
+    """
+    name = target.database
+    if allow_destructive is not None and allow_destructive != name:
+        raise DefinitionError(
+            f"allow_destructive={allow_destructive!r} is not the name of the database that was "
+            f"connected to: {name!r} on {target.host}. Write allow_destructive={name!r} if that "
+            "is the one you mean, else correct the DSN."
+        )
+    if allow_destructive == name or not (problems := target.problems):
+        return
+    raise DefinitionError(
+        f"PostgreSQL database {name!r} on {target.host} is refused: {'; '.join(problems)}. "
+        f"Mode {mode!r} would {TOUCHES[mode]}. Use a database of this machine whose name has the "
+        f"word test or venomqa (such as {name}_test), or mark a local one:\n\n"
+        f"    COMMENT ON DATABASE {quoted(name)} IS 'venomqa: rows may be overwritten'\n\n"
+        f"or, if it is meant to be overwritten, say so by its name: allow_destructive={name!r}"
+    )
+
+
+def check_source(
+    source: Any, mode: str, allow_destructive: str | None, lock_timeout: float
+) -> Target:
+    """Connect once, refuse what is not plainly a database for tests, and say what it is.
+
+    :raises DefinitionError: it is refused.
+    :raises SystemUnavailable: it cannot be reached.
+    """
+    connection = Connection(source, lock_timeout)
+    try:
+        found = Target.of(connection)
+    finally:
+        connection.close()
+    check_destructive(found, mode, allow_destructive)
+    return found
