@@ -401,6 +401,19 @@ def test_a_crash_leaves_nothing_that_is_not_cleaned(
     assert (application(listed), application(ours)) == before
 
 
+def test_cleaning_keeps_triggers_that_were_changed_after_a_crash(application: Application) -> None:
+    """A migration between two runs has the last word."""
+    application(TRIGGERS)
+    crashed = MySQLAdapter(application.url)
+    application(
+        "DROP TRIGGER kept;\nDROP TRIGGER noted;\nCREATE TRIGGER noted AFTER INSERT ON stock"
+        " FOR EACH ROW INSERT INTO log VALUES ('new')"
+    )
+    crashed.close()
+    application("INSERT INTO stock VALUES ('a', 5);\nDELETE FROM stock WHERE amount = 11")
+    assert (rows(application, "stock"), rows(application, "log")) == ([], [("new",)])
+
+
 def test_a_second_adapter_is_refused(application: Application, adapter: MySQLAdapter) -> None:
     """Each would roll back what the other does."""
     with pytest.raises(SystemUnavailable, match="used by another MySQLAdapter"):

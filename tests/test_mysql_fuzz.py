@@ -16,8 +16,8 @@ import servers
 
 from venomqa_hyp.adapters.mysql import MySQLAdapter
 
-DATABASES = int(os.environ.get("VENOMQA_RANDOM_MYSQL", "4"))
-OPERATIONS = 50
+DATABASES = int(os.environ.get("VENOMQA_RANDOM_MYSQL", "3"))
+OPERATIONS = 40
 
 Choices = random.Random
 

@@ -18,6 +18,8 @@ from venomqa_hyp.errors import SystemUnavailable
 _LONGEST_NAME = 64
 _BINLOG = 1419
 _DENIED = (1044, 1142, 1227)
+#: This table says that all triggers of the application were replaced by silent ones.
+_REPLACED = "replaced"
 _Create = Callable[[Trigger, str], str]
 _SAVED = ", ".join(f"{quoted(field.name)} LONGTEXT" for field in attrs.fields(Trigger))
 
@@ -83,6 +85,7 @@ class Installation:
             # All at once: a crash leaves the originals of all, or of none and none is replaced.
             self.connection.run(f"INSERT INTO {quoted(journal, 'triggers')} VALUES {listed}")
         _replace(self.connection, theirs, triggers.quiet)
+        self.connection.run(f"CREATE TABLE {quoted(journal, _REPLACED)} (id INT PRIMARY KEY)")
         self.connection.run_all(ours)
 
 
@@ -98,8 +101,7 @@ def remove(connection: Connection) -> None:
             f" {text(database)} AND TRIGGER_NAME LIKE '{PREFIX.replace('_', '!_')}%' ESCAPE '!'"
         )
         connection.run_all(f"DROP TRIGGER {quoted(database, name)}" for (name,) in ours)
-        if saved := _saved(connection, journal):
-            _replace(connection, saved, triggers.original)
+        _put_back(connection, journal)
         left = connection.rows(
             f"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {text(journal)}"
         )
@@ -132,16 +134,34 @@ def claim(connection: Connection) -> None:
         )
 
 
-def _saved(connection: Connection, journal: str) -> tuple[Trigger, ...]:
-    """Return the application's triggers that were replaced and still are."""
-    found = connection.rows(
-        "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_NAME = 'triggers'"
-        f" AND TABLE_SCHEMA = {text(journal)}"
-    )
-    if not found[0][0]:
-        return ()
-    rows = connection.rows(f"SELECT * FROM {quoted(journal, 'triggers')} ORDER BY number")
-    return tuple(Trigger(*row[1:]) for row in rows)
+def _put_back(connection: Connection, journal: str) -> None:
+    """Put back the application's triggers, but none that it has replaced or dropped since."""
+    tables = {
+        name
+        for (name,) in connection.rows(
+            f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {text(journal)}"
+        )
+    }
+    if "triggers" not in tables:
+        return
+    saved = connection.rows(f"SELECT * FROM {quoted(journal, 'triggers')} ORDER BY number")
+    if _REPLACED in tables:
+        bodies = dict(
+            connection.rows(
+                "SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS"
+                f" WHERE TRIGGER_SCHEMA = {text(connection.database)}"
+            )
+        )
+        silent = {name for name, body in bodies.items() if body.startswith(triggers.LISTENS)}
+        changed = [row[0] for row in saved if row[1] not in silent]
+        saved = [row for row in saved if row[1] in silent]
+        listed = ", ".join(map(str, changed)) or "NULL"
+        # Without the mark, a trigger that is missing was lost in a crash of what comes next.
+        connection.run(
+            f"DELETE FROM {quoted(journal, 'triggers')} WHERE number IN ({listed})",
+            f"DROP TABLE {quoted(journal, _REPLACED)}",
+        )
+    _replace(connection, tuple(Trigger(*row[1:]) for row in saved), triggers.original)
 
 
 def _replace(connection: Connection, theirs: tuple[Trigger, ...], create: _Create) -> None:
