@@ -1,7 +1,6 @@
 """States of the World and the transitions between them."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Self
 
 import attrs
@@ -10,6 +9,9 @@ from venomqa_hyp.core.action import ActionResult
 from venomqa_hyp.core.invariant import Step
 from venomqa_hyp.core.names import Name
 from venomqa_hyp.core.observation import Observation
+
+#: Shared by all steps without random ids; a plain dict, for a proxy cannot be pickled.
+_NONE: Mapping[Name, int] = {}
 
 
 @attrs.frozen(eq=False)
@@ -60,8 +62,8 @@ class Transition:
     step: Step
     to_id: str
     result: ActionResult
-    given: Mapping[Name, int] = attrs.field(repr=False, default=MappingProxyType({}))
-    made: Mapping[Name, int] = attrs.field(repr=False, default=MappingProxyType({}))
+    given: Mapping[Name, int] = attrs.field(repr=False, default=_NONE)
+    made: Mapping[Name, int] = attrs.field(repr=False, default=_NONE)
     kept: tuple[int | None, ...] | None = attrs.field(repr=False, default=None)
 
     @property
