@@ -14,6 +14,7 @@ import pytest
 import servers
 
 from venomqa_hyp.adapters.mysql import MySQLAdapter, remove_journal
+from venomqa_hyp.cli import main
 from venomqa_hyp.core.difference import changes
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
 from venomqa_hyp.testing import check_rollbackable
@@ -373,7 +374,10 @@ def test_the_applications_triggers_work_but_not_in_a_rollback(application: Appli
     assert sorted(application(listed)) == before
 
 
-@pytest.mark.parametrize("clean", [remove_journal, lambda url: MySQLAdapter(url).close()])
+@pytest.mark.parametrize(
+    "clean",
+    [remove_journal, lambda url: MySQLAdapter(url).close()],
+)
 def test_a_crash_leaves_nothing_that_is_not_cleaned(
     application: Application, clean: Callable[[str], None]
 ) -> None:
@@ -647,7 +651,7 @@ def test_observation_queries(application: Application, adapter: MySQLAdapter) ->
         ("mysql://root:secret@127.0.0.1/", "where the one database stands"),
         ("mysql://root:secret@127.0.0.1/shop_test?pool=3", r"\['pool'\]"),
         ("mysql://root:secret@10.1.2.3/shop_test", r"server is 10\.1\.2\.3, not this machine"),
-        ("mysql://root:secret@127.0.0.1/shop", "does not say that it is for tests"),
+        ("mysql://root:secret@127.0.0.1/shop", "not marked for tests"),
         ("mysql://root:secret@localhost/prod_test", "has the word 'prod'"),
     ],
 )
@@ -707,3 +711,11 @@ def test_missing_privilege_names_the_grant(application: Application, mysql_url: 
     finally:
         application(f"DROP USER '{user}'")
     assert application("SHOW TRIGGERS") == ()
+
+
+def test_the_command_line_removes_what_is_left(
+    application: Application, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nothing is left, that is no error."""
+    assert main(["clean", application.url]) == 0
+    assert "no journal is left" in capsys.readouterr().out

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from venomqa_hyp.adapters import mysql
 from venomqa_hyp.adapters.postgres import remove_copies, remove_journal
 from venomqa_hyp.cli.demo import EMBEDDED, DemoOptions, run_demo
 from venomqa_hyp.cli.screen import open_screen
@@ -27,9 +28,10 @@ Ctrl-C.
 """
 
 CLEAN = """\
-Remove what a run that was killed left behind: the schema venomqa_journal with its triggers in the
-database of DSN, and on its server the databases venomqa_copy_* that no living run uses. A run does
-the same when it starts. No rows and no other databases are touched.
+Remove what a run that was killed left behind. In PostgreSQL: the schema venomqa_journal with its
+triggers in the database of DSN, and on its server the databases venomqa_copy_* that no living run
+uses. In MySQL and MariaDB: the triggers, and the database <name>_venomqa_journal. A run does the
+same when it starts. No rows and no other databases are touched.
 """
 
 EXIT_CODES = """\
@@ -76,6 +78,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _clean(options: argparse.Namespace) -> int:
+    if options.dsn.startswith(("mysql:", "mariadb:")):
+        mysql.remove_journal(options.dsn)
+        print("no journal is left")
+        return 0
     removed = ["the journal in the database"] if remove_journal(options.dsn) else []
     removed += [f"database {name}" for name in remove_copies(options.dsn)]
     for what in removed:
@@ -129,11 +135,13 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     clean = commands.add_parser(
         "clean",
-        help="remove what a killed run left in a PostgreSQL database",
+        help="remove what a killed run left in a PostgreSQL or MySQL database",
         description=CLEAN,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    clean.add_argument("dsn", metavar="DSN", help="postgresql://user:password@host:port/database")
+    clean.add_argument(
+        "dsn", metavar="DSN", help="postgresql:// or mysql://user:password@host:port/database"
+    )
     clean.set_defaults(run=_clean)
     return parser
 

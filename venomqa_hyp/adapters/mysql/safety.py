@@ -1,18 +1,12 @@
 """Which databases may be overwritten: those of this machine that are marked for tests.
 
 Only where the connection leads and the name of the database are looked at: no settings of the
-application and no environment. A forwarded port makes a production database look local, so the
-address alone is not enough.
+application and no environment.
 """
 
-import ipaddress
-import re
-
+from venomqa_hyp.adapters.marked import problems
 from venomqa_hyp.adapters.mysql.driver import Target
 from venomqa_hyp.errors import DefinitionError
-
-TEST_WORDS = frozenset({"test", "tests", "testing", "venomqa"})
-PRODUCTION_WORDS = frozenset({"prod", "prd", "production", "live"})
 
 
 def check_destructive(target: Target, allow_destructive: str | None) -> None:
@@ -28,33 +22,13 @@ def check_destructive(target: Target, allow_destructive: str | None) -> None:
             f"leads to: {name!r} on {target.host}. Write allow_destructive={name!r} if that is the "
             "one you mean, else correct the URL."
         )
-    if allow_destructive == name or not (problems := _problems(target)):
+    found = list(problems(target.host, name))
+    if allow_destructive == name or not found:
         return
     raise DefinitionError(
-        f"MySQL database {name!r} on {target.host} is refused: {'; '.join(problems)}. For the "
+        f"MySQL database {name!r} on {target.host} is refused: {'; '.join(found)}. For the "
         "length of a run, triggers would be installed on all its tables and a second database "
         "beside it, and rows of every table would be deleted and written to set them back. Use a "
         f"database of this machine whose name has the word test or venomqa (such as {name}_test), "
         f"or say by its name that it is meant to be overwritten: allow_destructive={name!r}"
     )
-
-
-def _problems(target: Target) -> list[str]:
-    words = set(re.findall("[a-z]+", target.database.lower()))
-    found = []
-    if not _is_local(target.host):
-        found.append(f"its server is {target.host}, not this machine")
-    if production := sorted(words & PRODUCTION_WORDS):
-        found.append(f"its name has the word {production[0]!r}")
-    if not words & TEST_WORDS:
-        found.append("its name does not say that it is for tests")
-    return found
-
-
-def _is_local(host: str) -> bool:
-    if host.startswith("/") or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

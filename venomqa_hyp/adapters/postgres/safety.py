@@ -2,22 +2,18 @@
 
 Only what the connection itself says is looked at: the address that was really reached, the name
 of the database and its comment. No settings of the application and no environment are read.
-
-A forwarded port makes a production database look local, so the address alone is not enough.
 """
 
-import ipaddress
 import re
 from typing import Any, Self
 
 import attrs
 
+from venomqa_hyp.adapters.marked import problems
 from venomqa_hyp.adapters.postgres.catalog import quoted
 from venomqa_hyp.adapters.postgres.driver import Connection
 from venomqa_hyp.errors import DefinitionError
 
-TEST_WORDS = frozenset({"test", "tests", "testing", "venomqa"})
-PRODUCTION_WORDS = frozenset({"prod", "prd", "production", "live"})
 #: What a mode does to a database, for the error that asks for permission.
 TOUCHES = {
     "journal": "install a schema and triggers for the length of a run, and delete, insert and "
@@ -50,28 +46,10 @@ class Target:
         return cls(connection.host, database, comment)
 
     @property
-    def is_local(self) -> bool:
-        """Tell whether the server was reached by a socket or a loopback address."""
-        if self.host.startswith(("/", "@")):
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    @property
     def problems(self) -> list[str]:
         """Return why this database is not to be overwritten; nothing where it may be."""
-        words = set(re.findall("[a-z]+", self.database.lower()))
-        found = []
-        if not self.is_local:
-            found.append(f"its server is {self.host}, not this machine")
-        if production := sorted(words & PRODUCTION_WORDS):
-            found.append(f"its name has the word {production[0]!r}")
-        marked = words & TEST_WORDS or re.search(r"\bvenomqa\b", self.comment, re.IGNORECASE)
-        if not marked:
-            found.append("it is not marked for tests")
-        return found
+        is_marked = re.search(r"\bvenomqa\b", self.comment, re.IGNORECASE) is not None
+        return list(problems(self.host, self.database, is_marked=is_marked))
 
 
 def check_destructive(target: Target, mode: str, allow_destructive: str | None) -> None:
@@ -88,10 +66,10 @@ def check_destructive(target: Target, mode: str, allow_destructive: str | None) 
             f"connected to: {name!r} on {target.host}. Write allow_destructive={name!r} if that "
             "is the one you mean, else correct the DSN."
         )
-    if allow_destructive == name or not (problems := target.problems):
+    if allow_destructive == name or not (found := target.problems):
         return
     raise DefinitionError(
-        f"PostgreSQL database {name!r} on {target.host} is refused: {'; '.join(problems)}. "
+        f"PostgreSQL database {name!r} on {target.host} is refused: {'; '.join(found)}. "
         f"Mode {mode!r} would {TOUCHES[mode]}. Use a database of this machine whose name has the "
         f"word test or venomqa (such as {name}_test), or mark a local one:\n\n"
         f"    COMMENT ON DATABASE {quoted(name)} IS 'venomqa: rows may be overwritten'\n\n"

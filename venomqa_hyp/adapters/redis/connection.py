@@ -6,9 +6,9 @@ that was lost has lost its invalidations too, and who uses it has to know.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
 from typing import Any
 
+from venomqa_hyp.adapters.marked import is_local
 from venomqa_hyp.adapters.redis.protocol import Command, ConnectionLost
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
@@ -88,12 +88,7 @@ class Address:
     @property
     def is_local(self) -> bool:
         """Tell whether the server is on this machine: a socket, or a loopback address."""
-        if self.path is not None or self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return self.path is not None or is_local(self.host)
 
     def __str__(self) -> str:
         return self.path if self.path is not None else f"{self.host}:{self.port}"

@@ -1,0 +1,36 @@
+"""Which databases are plainly for tests: by what they are called, and where they are.
+
+A forwarded port makes a production database look local, so the address alone is not enough.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+TEST_WORDS = frozenset({"test", "tests", "testing", "venomqa"})
+PRODUCTION_WORDS = frozenset({"prod", "prd", "production", "live"})
+
+
+def problems(host: str, database: str, *, is_marked: bool = False) -> Iterator[str]:
+    """Yield why a database is not to be overwritten; nothing where it may be.
+
+    :param host: an address, or the folder of a socket.
+    :param is_marked: whether something else than the name says that it is for tests.
+    """
+    words = set(re.findall("[a-z]+", database.lower()))
+    if not is_local(host):
+        yield f"its server is {host}, not this machine"
+    if production := sorted(words & PRODUCTION_WORDS):
+        yield f"its name has the word {production[0]!r}"
+    if not is_marked and not words & TEST_WORDS:
+        yield "it is not marked for tests"
+
+
+def is_local(host: str) -> bool:
+    """Return whether a server is reached by a socket or a loopback address."""
+    if host.startswith(("/", "@")) or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
