@@ -8,6 +8,7 @@ for paths that removing steps cannot reach.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations, islice, product
 
 import attrs
@@ -236,18 +237,30 @@ class Minimiser:
         return best
 
     def _lower_together(self, best: Rehearsal) -> Rehearsal:
-        """Lower all integers at once: half way to their simplest values, or by one."""
+        """Lower all integers at once: half way to their simplest values, or by equal amounts.
+
+        Amounts double while that goes well: values that depend on each other keep their distance.
+        """
+        amount = 1
         while True:
-            for nearer in (_half_way, _by_one):
-                lower = list(best.drafts)
-                for at, name in _places(best):
-                    if changed := self._nearer(best, at, name, nearer):
-                        lower = _with(lower, at, name, changed)
-                if lower != list(best.drafts) and (tried := self._try(lower)) is not None:
-                    best = tried
-                    break
-            else:
+            halved = self._all_nearer(best, _half_way)
+            lowered = halved or self._all_nearer(best, partial(_less, amount))
+            if lowered is None and amount == 1:
                 return best
+            if lowered is None:
+                amount = max(1, amount // 4)
+            elif halved is None:
+                amount *= 2
+            best = lowered or best
+
+    def _all_nearer(
+        self, best: Rehearsal, nearer: Callable[[object, object], object]
+    ) -> Rehearsal | None:
+        lower = list(best.drafts)
+        for at, name in _places(best):
+            if changed := self._nearer(best, at, name, nearer):
+                lower = _with(lower, at, name, changed)
+        return None if lower == list(best.drafts) else self._try(lower)
 
     def _nearer(
         self, best: Rehearsal, at: int, name: str, nearer: Callable[[object, object], object]
@@ -373,9 +386,9 @@ def _half_way(low: object, high: object) -> object:
     return high
 
 
-def _by_one(low: object, high: object) -> object:
-    if type(low) is int and type(high) is int and low != high:
-        return high - 1 if high > low else high + 1
+def _less(amount: int, low: object, high: object) -> object:
+    if type(low) is int and type(high) is int:
+        return max(low, high - amount) if high > low else min(low, high + amount)
     return high
 
 
