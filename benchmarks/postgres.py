@@ -136,8 +136,8 @@ def compare_sizes(dsn: str, small: int, large: int, repeat: int) -> None:
             rows: Rollback(stack.enter_context(filled(dsn, rows, f"{NAME}_{rows}")), stack)
             for rows in durations
         }
-        for _ in range(repeat):
-            for rows, rollback in rollbacks.items():
+        for turn in range(repeat):
+            for rows, rollback in list(rollbacks.items())[:: 1 if turn % 2 else -1]:
                 rollback.change()
                 durations[rows].append(seconds(rollback.go))
         for rollback in rollbacks.values():
