@@ -108,10 +108,10 @@ class Guidance:
 
     def _explore(self, explorer: Explorer) -> Node | None:
         """Execute options; return the last node discovered."""
-        reduction, executed = self._run.reduction, explorer.executed
-        reached = None
-        while explorer.executed - executed < self._step_count and reduction.may_search():
-            choice = explorer.pick()
+        reduction, reached = self._run.reduction, None
+        # Options are counted, not executions: what has to be executed again depends on time.
+        for _ in range(self._step_count):
+            choice = explorer.pick() if reduction.may_search() else None
             if choice is None:
                 break
             before = explorer.executed
