@@ -147,7 +147,7 @@ def test_coverage_guided_executes_all_actions_as_often() -> None:
 
 def test_novelty_gets_deep_into_a_workflow() -> None:
     """It follows the status of orders, and finds what breadth first does not."""
-    result = explored(workflow(), Novelty(), 1500)
+    result = explored(workflow(), Novelty(), 6000, fail_fast=True)
     assert [len(item.reproduction_path) for item in result.violations] == [8]
     assert explored(workflow(), BFS(), 1500).violations == ()
 
