@@ -2,13 +2,13 @@
 
 import argparse
 import random
-import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from venomqa_hyp.adapters import mysql
 from venomqa_hyp.adapters.postgres import remove_copies, remove_journal
+from venomqa_hyp.cli import interrupts
 from venomqa_hyp.cli.demo import EMBEDDED, DemoOptions, run_demo
 from venomqa_hyp.cli.screen import open_screen
 from venomqa_hyp.errors import VenomError
@@ -49,8 +49,7 @@ What is printed does not depend on what should be found.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the ``venomqa`` command and return its exit code."""
     options = _parser().parse_args(arguments)
-    # So that what was started is stopped as well when the command is asked to end.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts.install()
     try:
         code: int = options.run(options)
         return code

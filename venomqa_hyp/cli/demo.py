@@ -16,6 +16,7 @@ import attrs
 from hypothesis import HealthCheck, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from venomqa_hyp.cli import interrupts
 from venomqa_hyp.cli.replay import replay
 from venomqa_hyp.cli.report import progress, show_summary, show_violation
 from venomqa_hyp.cli.screen import Screen
@@ -195,6 +196,7 @@ def _explore(
     with screen.live() as update:
 
         def stepped(run: Run) -> None:
+            interrupts.check()
             update(progress(run, perf_counter() - start))
 
         with watching(stepped):
