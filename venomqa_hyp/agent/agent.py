@@ -201,7 +201,8 @@ class _Exploration:
     def _meet(self, found: Rehearsal) -> None:
         assert found.failure is not None
         self.run.note_failure()
-        if found.failure.origin in self.run.violations:
+        known = self.run.violations.get(found.failure.origin)
+        if known is not None and len(found.steps) >= len(known.reproduction_path):
             return
         settled = self.run.reduction.settle(found, self.run)
         if settled is not None:

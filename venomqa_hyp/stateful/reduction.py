@@ -6,13 +6,14 @@ shrinks, test cases that cannot lead to anything shorter are rejected before the
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
+from hypothesis.strategies import SearchStrategy
 
-from venomqa_hyp.core import State, Step, canonical_text
-from venomqa_hyp.errors import DivergenceError
+from venomqa_hyp.core import Action, State, Step, canonical_text
+from venomqa_hyp.errors import DigestError, DivergenceError
 from venomqa_hyp.explore import (
     Arrival,
     Choices,
@@ -35,6 +36,8 @@ from venomqa_hyp.world import Chain
 #: Executions for looking for further bugs once one was found, and for Hypothesis's own shrinking.
 FURTHER_SEARCH = 500
 FURTHER_SHRINKING = 60
+#: So many members of an enum, or of what else is sampled from, are tried to find a value.
+_MEMBERS = 256
 
 
 class Walk(Protocol):
@@ -117,9 +120,19 @@ class Reduction:
         """Take over a failure of an earlier run that still shows."""
         self._remembered[failure.origin] = error
 
-    def choices_of(self, action: str, argument: str, value: Any) -> Choices | None:
-        """Return the choices that made an argument of a failing path, where that is known."""
-        return self._made.get((action, argument, canonical_text(value)))
+    def choices_of(self, action: Action, argument: str, value: Any) -> Choices | None:
+        """Return choices that make the value of an argument, where some can be found."""
+        try:
+            text = canonical_text(value)
+        except DigestError:
+            return None  # nothing tells whether the same value is made again
+        strategy = action.arguments[argument]
+        known = self._made.get((action.name, argument, text))
+        for choices in [*([] if known is None else [known]), *_likely_choices(strategy, value)]:
+            made = redraw(strategy, choices)
+            if made is not None and canonical_text(made.value) == text:
+                return choices
+        return None
 
     def keep(self, failure: Failure, error: BaseException) -> None:
         """Raise a failure when the run ends, unless it is told of before."""
@@ -164,10 +177,10 @@ class Reduction:
             self._searching -= executions
 
     def meet(self, found: Rehearsal, run: Host) -> bool:
-        """Take over a failure that no test case met yet; return whether one is to meet it."""
+        """Take over a failure that is new, or shorter than known; return whether to follow it."""
         failure = found.failure
         assert failure is not None
-        if failure.origin in self._lengths:
+        if len(found.steps) >= self._lengths.get(failure.origin, len(found.steps) + 1):
             return False
         settled = self.settle(found, run)
         if settled is not None:
@@ -213,7 +226,7 @@ class Reduction:
                     made = provider.all_choices()
                     self._postpone(failure, found, lambda at, where: at.replay(made), error)
                 return True
-        if self._shrinks and not self._generated and not known and len(walk.path) > 1:
+        if self._shrinks and provider is None and not known and len(walk.path) > 1:
             self._told_long = (failure, walk)
         length = self._lengths.get(failure.origin, len(walk.path))
         self._lengths[failure.origin] = min(length, len(walk.path))
@@ -261,9 +274,9 @@ class Reduction:
     def _shorten_told(self, failure: Failure, walk: Walk, run: Host) -> None:
         """Let the next test case show a failure in fewer steps than it was told with.
 
-        Hypothesis's first test case, of the simplest choices only, is not ours and cannot wait.
+        Hypothesis's first test case, and those that it mutates, are not ours and cannot wait.
         """
-        choices = _simplest_choices(run.recorder, walk.recorded_path)
+        choices = self._choices_along(walk.recorded_path, run.recorder)
         best = None if choices is None else self._shortened(failure, walk, choices, run)
         if best is None or len(best.steps) >= len(walk.recorded_path):
             return
@@ -301,28 +314,39 @@ class Reduction:
         self._minimised = True
         return best
 
+    def _choices_along(
+        self, path: Sequence[Step], recorder: Recorder
+    ) -> list[Mapping[str, Choices]] | None:
+        """Return argument -> choices for each step, if choices are found for all of them."""
+        found: list[Mapping[str, Choices]] = []
+        for step in path:
+            action, made = recorder.actions[step.action], dict[str, Choices]()
+            for name, strategy in action.arguments.items():
+                if pool_of(strategy) is not None:
+                    continue
+                choices = self.choices_of(action, name, step.arguments[name])
+                if choices is None:
+                    return None
+                made[name] = choices
+            found.append(made)
+        return found
+
     def _note_choices(self, taken: Rehearsed) -> None:
         for name, given in taken.draft.given.items():
             if isinstance(given, Drawn):
                 self._made[taken.step.action, name, canonical_text(given.value)] = given.choices
 
 
-def _simplest_choices(
-    recorder: Recorder, path: Sequence[Step]
-) -> list[Mapping[str, Choices]] | None:
-    """Return argument -> choices for each step, if its arguments are the simplest there are."""
-    found: list[Mapping[str, Choices]] = []
-    for step in path:
-        made: dict[str, Choices] = {}
-        for name, strategy in recorder.actions[step.action].arguments.items():
-            if pool_of(strategy) is not None:
-                continue
-            drawn = redraw(strategy, None)
-            if drawn is None or canonical_text(drawn.value) != canonical_text(step.arguments[name]):
-                return None
-            made[name] = drawn.choices
-        found.append(made)
-    return found
+def _likely_choices(strategy: SearchStrategy[Any], value: Any) -> Iterator[Choices]:
+    """Yield the simplest choices, and those with one integer in place of another."""
+    simplest = redraw(strategy, None)
+    if simplest is None:
+        return
+    yield simplest.choices
+    for at, choice in enumerate(simplest.choices):
+        if type(choice) is int:
+            for other in [*([value] if type(value) is int else []), *range(_MEMBERS)]:
+                yield (*simplest.choices[:at], other, *simplest.choices[at + 1 :])
 
 
 def _redraw_for(recorder: Recorder) -> Redraw:

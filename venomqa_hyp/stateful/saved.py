@@ -4,13 +4,12 @@ Hypothesis's own database keeps choices, which mean something else once an actio
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from venomqa_hyp.core import Step, canonical_text, names_in
+from venomqa_hyp.core import Step, names_in
 from venomqa_hyp.core.encoding import Unsaved
-from venomqa_hyp.errors import DigestError, DivergenceError, VenomError
+from venomqa_hyp.errors import DivergenceError, VenomError
 from venomqa_hyp.explore import (
     Choices,
     Draft,
@@ -26,9 +25,6 @@ from venomqa_hyp.stateful.failure_files import FailureFolder, SavedFailure, Save
 from venomqa_hyp.stateful.internals import redraw
 from venomqa_hyp.stateful.run import Run
 from venomqa_hyp.stateful.walk import LiveWalk, Outcome
-
-#: So many members of an enum, or of what else is sampled from, are tried to find a value.
-_MEMBERS = 256
 
 
 class FailureFileWarning(UserWarning):
@@ -156,31 +152,11 @@ def _saved_steps(
 
 def _choices(run: Run, step: Step) -> Mapping[str, Choices]:
     """Return the choices that make the arguments which a file cannot hold."""
-    strategies = run.definition.actions[step.action].arguments
+    action = run.definition.actions[step.action]
     found: dict[str, Choices] = {}
     for name, value in step.arguments.items():
-        if pool_of(strategies[name]) is not None or is_savable(value):
+        if pool_of(action.arguments[name]) is not None or is_savable(value):
             continue
-        try:
-            text = canonical_text(value)
-        except DigestError:
-            continue  # nothing tells whether the same value is made again
-        strategy = strategies[name]
-        known = run.reduction.choices_of(step.action, name, value)
-        for choices in [*([] if known is None else [known]), *_simple_choices(strategy)]:
-            made = redraw(strategy, choices)
-            if made is not None and canonical_text(made.value) == text:
-                found[name] = choices
-                break
+        if (choices := run.reduction.choices_of(action, name, value)) is not None:
+            found[name] = choices
     return found
-
-
-def _simple_choices(strategy: Any) -> Iterator[Choices]:
-    """Yield the simplest choices, and those with one integer in place of another."""
-    simplest = redraw(strategy, None)
-    if simplest is None:
-        return
-    for at, choice in enumerate(simplest.choices):
-        if type(choice) is int:
-            for other in range(_MEMBERS):
-                yield (*simplest.choices[:at], other, *simplest.choices[at + 1 :])
