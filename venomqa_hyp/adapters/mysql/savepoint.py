@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from venomqa_hyp.adapters.journal import Choice
 from venomqa_hyp.adapters.mysql import catalog
 from venomqa_hyp.adapters.mysql.driver import Failed, Result, quoted
-from venomqa_hyp.adapters.mysql.observing import Choice
+from venomqa_hyp.adapters.mysql.observing import observed_columns, observed_layouts
 from venomqa_hyp.adapters.mysql.queries import Queries
 from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.core.observation import Observation
@@ -160,11 +161,10 @@ class SavepointMode:
                 "application in this process too: MySQLAdapter('mysql://...')."
             )
         self.queries = Queries(self._ask, name)
-        choice.check(found.layouts)
-        self._layouts = {
-            table: layout for table, layout in found.layouts.items() if choice.observes(table)
+        self._layouts = observed_layouts(found.layouts, choice)
+        self._columns = {
+            table: observed_columns(layout, choice) for table, layout in self._layouts.items()
         }
-        self._columns = {table: choice.columns(layout) for table, layout in self._layouts.items()}
 
     def checkpoint(self, name: str) -> SavepointHandle:
         """Set a savepoint.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from venomqa_hyp.adapters.journal import Choice
 from venomqa_hyp.adapters.postgres.contents import (
     Contents,
     Counters,
@@ -12,7 +13,6 @@ from venomqa_hyp.adapters.postgres.contents import (
 )
 from venomqa_hyp.adapters.postgres.driver import EXACT, Connection, Failed
 from venomqa_hyp.adapters.postgres.locks import holders
-from venomqa_hyp.adapters.postgres.observing import Choice
 from venomqa_hyp.adapters.postgres.rows import Load
 from venomqa_hyp.adapters.postgres.sharing.connection import SharedConnection
 from venomqa_hyp.adapters.postgres.witness import Witness

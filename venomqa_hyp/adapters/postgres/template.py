@@ -7,10 +7,10 @@ copying costs, and the connections of the application end at each checkpoint and
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from venomqa_hyp.adapters.journal import Choice
 from venomqa_hyp.adapters.postgres.contents import Contents
 from venomqa_hyp.adapters.postgres.databases import IN_USE, NOT_ALLOWED, Server
 from venomqa_hyp.adapters.postgres.driver import Connection, Failed
-from venomqa_hyp.adapters.postgres.observing import Choice
 from venomqa_hyp.adapters.postgres.rows import Load
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import RollbackError, SystemUnavailable, VenomError
