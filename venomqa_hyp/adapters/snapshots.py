@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from venomqa_hyp.adapters.lifetime import not_live
 from venomqa_hyp.core.observation import Observation
-from venomqa_hyp.errors import RollbackError
 
 
 class Snapshot:
@@ -47,10 +47,7 @@ class SnapshotSystem:
             closed.
         """
         if not self.is_live(handle):
-            raise RollbackError(
-                f"{self.name}: cannot roll back to {handle!r}: it was forgotten, it is another "
-                f"system's, or this {type(self).__name__} was closed. Take a new checkpoint."
-            )
+            raise not_live(self.name, handle)
         with self._lock:
             self._load(handle.content)
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from venomqa_hyp.adapters.journal import Choice
+from venomqa_hyp.adapters.lifetime import not_live
 from venomqa_hyp.adapters.mysql import catalog
 from venomqa_hyp.adapters.mysql.driver import Failed, Result, quoted
 from venomqa_hyp.adapters.mysql.observing import observed_columns, observed_layouts
@@ -187,11 +188,8 @@ class SavepointMode:
         :raises RollbackError: the handle is not live, or the transaction of the test was ended.
         """
         if not self.is_live(handle):
-            raise RollbackError(
-                f"{self.name}: cannot roll back to {handle!r}: it was forgotten, it is another "
-                "adapter's, this adapter was closed, or a rollback to an earlier savepoint ended "
-                "its life. Take a new checkpoint."
-            )
+            ended_by = "a rollback to an earlier savepoint destroyed it"
+            raise not_live(self.name, handle, ended_by=ended_by)
         self._connection.run(
             f"ROLLBACK TO SAVEPOINT {handle.savepoint}", f"SAVEPOINT {_APPLICATION}"
         )
