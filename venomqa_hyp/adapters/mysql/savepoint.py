@@ -6,7 +6,6 @@ All of it is one transaction of MySQL. Savepoints of the test lie below that of 
 """
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from venomqa_hyp.adapters.journal import Choice
@@ -119,12 +118,7 @@ class SharedConnection:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
