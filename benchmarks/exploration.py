@@ -30,6 +30,7 @@ from contextlib import suppress
 from typing import Any
 
 import attrs
+from _exploring import STRATEGIES, memory_world
 from hypothesis import HealthCheck, Phase, seed
 from hypothesis import settings as Settings  # noqa: N812  # it is a class
 from hypothesis import strategies as st
@@ -37,31 +38,13 @@ from hypothesis.stateful import run_state_machine_as_test
 from services import CASES
 from shrinking import MAX_EXAMPLES
 
-from venomqa_hyp import (
-    BFS,
-    DFS,
-    MCTS,
-    Action,
-    Agent,
-    CoverageGuided,
-    Invariant,
-    Novelty,
-    Random,
-    Weighted,
-    World,
-    from_context,
-    venom_machine,
-)
-from venomqa_hyp.adapters import MemoryAdapter
+from venomqa_hyp import Action, Agent, Invariant, World, from_context, venom_machine
 
 SEEDS = 20
 WORKERS = 2
 STEPS = 50
 #: Hypothesis ends some test cases early; with this many steps on average the limit is reached.
 SHORT_TEST_CASE = 45
-STRATEGIES: dict[str, Callable[[], Any]] = {
-    kind.__name__: kind for kind in (BFS, DFS, Random, CoverageGuided, Weighted, MCTS, Novelty)
-}
 LOCK_ACTIONS = 6
 LOCK_DEPTH, LOCK_LIMIT = 20, 600
 DEEP_LOCK_DEPTH, DEEP_LOCK_LIMIT = 100, 5_000
@@ -114,12 +97,6 @@ class Found:
     before: int | None
     executed: int
     length: int
-
-
-def memory_world() -> World:
-    """Return a World whose api and only system are one store."""
-    store = MemoryAdapter()
-    return World(store, {"store": store})
 
 
 def lock(depth: int) -> Deep:

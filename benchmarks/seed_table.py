@@ -40,29 +40,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import attrs
+from _exploring import STRATEGIES, memory_world
 from hypothesis import strategies as st
 
-from venomqa_hyp import (
-    BFS,
-    DFS,
-    MCTS,
-    Action,
-    Agent,
-    CoverageGuided,
-    Invariant,
-    Novelty,
-    Random,
-    Weighted,
-    World,
-)
-from venomqa_hyp.adapters import HttpClient, MemoryAdapter, SQLiteAdapter, WsgiClient
+from venomqa_hyp import Action, Agent, Invariant, World
+from venomqa_hyp.adapters import HttpClient, SQLiteAdapter, WsgiClient
 from venomqa_hyp.testing.process import serve
 
 REPEATS = 5
 TARGET = 10
-STRATEGIES: dict[str, Callable[[], Any]] = {
-    kind.__name__: kind for kind in (BFS, DFS, Random, CoverageGuided, Weighted, MCTS, Novelty)
-}
 WAYS = ("memory", "SQLite", "HTTP")
 OPERATIONS = ("add", "raise", "archive", "remove", "list")
 TABLES = ("customers", "products", "orders", "payments", "refunds", "notes")
@@ -257,11 +243,6 @@ def opened(way: str, actions: int) -> Iterator[tuple[Callable[[], World], Callab
                     lambda: World(HttpClient(server.url), {"db": SQLiteAdapter(path)}),
                     lambda: time.process_time() + client.post("/server/cpu").json(),
                 )
-
-
-def memory_world() -> World:
-    store = MemoryAdapter()
-    return World(store, {"store": store})
 
 
 def explore(cell: Cell, open_world: Callable[[], World]) -> Any:

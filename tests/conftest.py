@@ -3,6 +3,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
+import postgres_database
 import pytest
 import servers
 from hypothesis import settings
@@ -28,6 +29,13 @@ def postgres_url() -> Iterator[str]:
     """URL of a PostgreSQL database of this session's own."""
     with _or_skip(servers.postgres_server()) as server, servers.postgres_database(server) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_url: str) -> Iterator[postgres_database.Database]:
+    """A PostgreSQL database of this module's own."""
+    with postgres_database.database(postgres_url) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,12 @@ from typing import Any
 import psycopg
 from servers import postgres_database
 
+from venomqa_hyp.adapters.postgres import PostgresAdapter
+
+THREE_ORDERS = """
+    CREATE TABLE orders (id serial PRIMARY KEY, total int, note text);
+    INSERT INTO orders (total) VALUES (1), (2), (3)
+"""
 SYSTEM = "nspname IN ('information_schema', 'venomqa_journal') OR nspname LIKE 'pg\\_%'"
 
 
@@ -63,10 +69,16 @@ class Database:
             "ORDER BY 1, 2"
         )
 
-    def clear(self) -> None:
+    def clear(self, *content: str) -> None:
+        """Drop everything and forget the settings; then execute statements."""
         for (name,) in self.rows(f"SELECT nspname FROM pg_namespace WHERE NOT ({SYSTEM})"):
             self.execute(f'DROP SCHEMA "{name}" CASCADE')
         self.execute("DROP SCHEMA IF EXISTS venomqa_journal CASCADE", "CREATE SCHEMA public")
+        self.execute("RESET ALL", *content)
+
+
+def journal(db: Database, **options: Any) -> PostgresAdapter:
+    return PostgresAdapter(db.url, mode="journal", **options)
 
 
 @contextmanager

@@ -9,12 +9,11 @@ import random
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import postgres_database
 import psycopg
 import pytest
 from postgres_database import Database
@@ -27,10 +26,9 @@ OPERATIONS_PER_SCHEMA = 75
 Choose = random.Random
 
 
-@pytest.fixture(scope="module")
-def db(postgres_url: str) -> Iterator[Database]:
-    with postgres_database.database(postgres_url) as found:
-        yield found
+@pytest.fixture
+def db(module_database: Database) -> Database:
+    return module_database
 
 
 def text(choose: Choose) -> str:

@@ -4,18 +4,11 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import postgres_database
 import pytest
 from postgres_database import Database
 
 from venomqa_hyp.adapters.postgres import PostgresAdapter
 from venomqa_hyp.testing import check_rollbackable
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres_url: str) -> Iterator[Database]:
-    with postgres_database.database(postgres_url) as found:
-        yield found
 
 
 @pytest.fixture

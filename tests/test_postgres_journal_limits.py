@@ -11,28 +11,17 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import Any
 
-import postgres_database
 import psycopg
 import pytest
-from postgres_database import Database
+from postgres_database import THREE_ORDERS, Database, journal
 
 from venomqa_hyp.adapters.postgres import PostgresAdapter, remove_journal
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable, WorldError
 
-ORDERS = "CREATE TABLE orders (id serial PRIMARY KEY, total int, note text)"
-THREE = "INSERT INTO orders (total) VALUES (1), (2), (3)"
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres_url: str) -> Iterator[Database]:
-    with postgres_database.database(postgres_url) as found:
-        yield found
-
 
 @pytest.fixture
 def db(module_database: Database) -> Database:
-    module_database.clear()
-    module_database.execute("RESET ALL", ORDERS, THREE)
+    module_database.clear(THREE_ORDERS)
     return module_database
 
 
@@ -40,10 +29,6 @@ def db(module_database: Database) -> Database:
 def system(db: Database) -> Iterator[PostgresAdapter]:
     with closing(journal(db)) as opened:
         yield opened
-
-
-def journal(db: Database, **options: Any) -> PostgresAdapter:
-    return PostgresAdapter(db.url, mode="journal", **options)
 
 
 def check_undone(db: Database, system: PostgresAdapter, change: Callable[[], object]) -> None:

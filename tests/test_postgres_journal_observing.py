@@ -3,32 +3,20 @@
 from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
-import postgres_database
 import psycopg_pool
 import pytest
-from postgres_database import Database
+from postgres_database import THREE_ORDERS, Database, journal
 
 from venomqa_hyp.adapters.postgres import PostgresAdapter
 from venomqa_hyp.core import changes
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
-ORDERS = "CREATE TABLE orders (id serial PRIMARY KEY, total int, note text)"
-THREE = "INSERT INTO orders (total) VALUES (1), (2), (3)"
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres_url: str) -> Iterator[Database]:
-    with postgres_database.database(postgres_url) as found:
-        yield found
-
 
 @pytest.fixture
 def db(module_database: Database) -> Database:
-    module_database.clear()
-    module_database.execute("RESET ALL", ORDERS, THREE)
+    module_database.clear(THREE_ORDERS)
     return module_database
 
 
@@ -36,10 +24,6 @@ def db(module_database: Database) -> Database:
 def system(db: Database) -> Iterator[PostgresAdapter]:
     with closing(journal(db)) as opened:
         yield opened
-
-
-def journal(db: Database, **options: Any) -> PostgresAdapter:
-    return PostgresAdapter(db.url, mode="journal", **options)
 
 
 def test_observations_show_what_differs_from_the_beginning(db: Database) -> None:

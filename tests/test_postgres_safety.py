@@ -64,7 +64,7 @@ def test_the_error_says_what_would_be_touched_and_how_to_permit_it(mode: str) ->
 @pytest.mark.parametrize("given", ["shop", "", "PROD", "True"])
 def test_another_name_permits_nothing(given: str) -> None:
     """Not even a database that would be accepted without: the DSN may be the wrong one."""
-    with pytest.raises(DefinitionError, match=r"connected to: 'prod_test' on 127\.0\.0\.1"):
+    with pytest.raises(DefinitionError, match=r"leads to: 'prod_test' on 127\.0\.0\.1"):
         check_destructive(Target("127.0.0.1", "prod_test", ""), "journal", given)
 
 

@@ -57,7 +57,8 @@ def without_servers(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) 
     """A project with our conftest, whose servers are all out of reach."""
     here = Path(__file__).parent
     pytester.makeconftest((here / "conftest.py").read_text())
-    pytester.makepyfile(servers=(here / "servers.py").read_text(), test_needs=NEEDS_SERVERS)
+    helpers = {name: (here / f"{name}.py").read_text() for name in ("servers", "postgres_database")}
+    pytester.makepyfile(test_needs=NEEDS_SERVERS, **helpers)
     monkeypatch.setenv("VENOMQA_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:1/postgres")
     monkeypatch.setenv("VENOMQA_TEST_REDIS", "redis://127.0.0.1:1/0")
     monkeypatch.delenv("VENOMQA_TEST_MYSQL", raising=False)

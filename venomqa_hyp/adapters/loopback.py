@@ -26,10 +26,6 @@ class Request:
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
-    def header(self, name: str) -> str | None:
-        """Return the first header of that name, in upper or lower case."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
-
 
 @attrs.frozen
 class Answer:

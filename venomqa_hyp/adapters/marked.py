@@ -7,6 +7,8 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
+from venomqa_hyp.errors import DefinitionError
+
 TEST_WORDS = frozenset({"test", "tests", "testing", "venomqa"})
 PRODUCTION_WORDS = frozenset({"prod", "prd", "production", "live"})
 
@@ -24,6 +26,21 @@ def problems(host: str, database: str, *, is_marked: bool = False) -> Iterator[s
         yield f"its name has the word {production[0]!r}"
     if not is_marked and not words & TEST_WORDS:
         yield "it is not marked for tests"
+
+
+def is_permitted(allow_destructive: str | None, host: str, database: str, source: str) -> bool:
+    """Return whether the author of a test says by its name that a database may be overwritten.
+
+    :param source: what the author wrote down to get there, such as ``URL``.
+    :raises DefinitionError: the name is another one.
+    """
+    if allow_destructive not in (None, database):
+        raise DefinitionError(
+            f"allow_destructive={allow_destructive!r} is not the name of the database that the "
+            f"{source} leads to: {database!r} on {host}. Write allow_destructive={database!r} if "
+            f"that is the one you mean, else correct the {source}."
+        )
+    return allow_destructive is not None
 
 
 def is_local(host: str) -> bool:

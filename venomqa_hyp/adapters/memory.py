@@ -3,9 +3,10 @@
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
+from venomqa_hyp.adapters.lifetime import not_live
 from venomqa_hyp.core.digest import snapshot
 from venomqa_hyp.core.observation import Observation
-from venomqa_hyp.errors import DefinitionError, RollbackError
+from venomqa_hyp.errors import DefinitionError
 
 
 class MemoryHandle:
@@ -62,10 +63,7 @@ class MemoryAdapter(MutableMapping[Any, Any]):
             adapter was closed.
         """
         if not self.is_live(handle):
-            raise RollbackError(
-                f"{self.name}: cannot roll back to {handle!r}: it was forgotten, it is another "
-                "adapter's, or this adapter was closed. Take a new checkpoint."
-            )
+            raise not_live(self.name, handle)
         restored = self._copied(handle.content)
         self._data.clear()
         self._data.update(restored)

@@ -2,11 +2,10 @@
 
 import threading
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
+from venomqa_hyp.adapters.lifetime import not_live
 from venomqa_hyp.core.observation import Observation
-from venomqa_hyp.errors import RollbackError
 
 
 class Snapshot:
@@ -47,10 +46,7 @@ class SnapshotSystem:
             closed.
         """
         if not self.is_live(handle):
-            raise RollbackError(
-                f"{self.name}: cannot roll back to {handle!r}: it was forgotten, it is another "
-                f"system's, or this {type(self).__name__} was closed. Take a new checkpoint."
-            )
+            raise not_live(self.name, handle)
         with self._lock:
             self._load(handle.content)
 
@@ -75,12 +71,7 @@ class SnapshotSystem:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _save(self) -> Any:

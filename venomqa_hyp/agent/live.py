@@ -81,12 +81,5 @@ class LiveExplorer:
             walk.check(invariant)
 
     def _shows_again(self, path: Sequence[Step], found: Failure) -> bool:
-        walk = LiveWalk(self._run)
-        try:
-            walk.retrace(path, ())
-            self._check(walk)
-        except BaseException:
-            if self._run.last_failure is None:
-                raise
-        seen, self._run.last_failure = self._run.last_failure, None
-        return seen is not None and seen.origin == found.origin
+        shown = self._run.failing(LiveWalk(self._run), path, ())
+        return shown is not None and shown[0].origin == found.origin

@@ -143,23 +143,34 @@ class Run:
         rehearsed = RehearsedWalk(self.recorder.graph.initial, found.steps)
         self.renew()
         self.last_failure = None
-        walk, shown = LiveWalk(self), None
-        try:
-            walk.retrace(rehearsed.path, rehearsed.outcomes)
-            for invariant in self.definition.invariants:
-                walk.check(invariant)
-        except BaseException as error:
-            if self.last_failure is None:
-                raise
-            shown = error
-        told, self.last_failure = self.last_failure, None
-        if told is not None and told.origin == failure.origin:
-            return shown
+        shown = self.failing(LiveWalk(self), rehearsed.path, rehearsed.outcomes)
+        if shown is not None and shown[0].origin == failure.origin:
+            return shown[1]
         steps = ", ".join(str(item.step) for item in found.steps)
         self.diverge(
             f"{failure.name} failed ({failure.message}) after {steps}, but not when the same steps "
             "were executed again from the start. Something outside the World keeps state."
         )
+        return None
+
+    def failing(
+        self, walk: LiveWalk, path: Sequence[Step], recorded: Sequence[Outcome]
+    ) -> tuple[Failure, BaseException] | None:
+        """Execute a path and check the invariants at its end.
+
+        :param recorded: what came of its steps before.
+        :return: what failed and what was raised, if anything.
+        """
+        __tracebackhide__ = True
+        try:
+            walk.retrace(path, recorded)
+            for invariant in self.definition.invariants:
+                walk.check(invariant)
+        except BaseException as error:
+            failure, self.last_failure = self.last_failure, None
+            if failure is None:
+                raise
+            return failure, error
         return None
 
     def keep_if_real(
@@ -174,19 +185,13 @@ class Run:
             return
         self.renew()
         walk = LiveWalk(self)
-        try:
-            walk.retrace(path, recorded)
-            for invariant in self.definition.invariants:
-                walk.check(invariant)
-        except BaseException as error:
-            failure, self.last_failure = self.last_failure, None
-            if failure is None:
-                raise
-            if origin in (None, failure.origin):
-                told = "\n".join(f"  {step}" for step in walk.path)
-                error.add_note(f"Seen after:\n{told}")
-                self.report(failure, walk, error, final=True)
-                self.reduction.keep(failure, error)
+        shown = self.failing(walk, path, recorded)
+        if shown is not None and origin in (None, shown[0].origin):
+            failure, raised = shown
+            told = "\n".join(f"  {step}" for step in walk.path)
+            raised.add_note(f"Seen after:\n{told}")
+            self.report(failure, walk, raised, final=True)
+            self.reduction.keep(failure, raised)
 
     def diverge(self, difference: str) -> None:
         """Stop using the record, because the World did not repeat itself."""

@@ -24,7 +24,7 @@ from venomqa_hyp.explore import (
 from venomqa_hyp.stateful.failure_files import FailureFolder, SavedFailure, SavedStep, is_savable
 from venomqa_hyp.stateful.internals import redraw
 from venomqa_hyp.stateful.run import Run
-from venomqa_hyp.stateful.walk import LiveWalk, Outcome
+from venomqa_hyp.stateful.walk import LiveWalk, Outcome, RehearsedWalk
 
 
 class FailureFileWarning(UserWarning):
@@ -91,24 +91,17 @@ def _fails(run: Run, path: Path, saved: SavedFailure) -> bool:
         if left_out := len(drafts) - len(rehearsal.steps):
             raise _MisfitError(f"{left_out} of its {len(drafts)} steps cannot run any more")
         return False
+    rehearsed = RehearsedWalk(run.recorder.graph.initial, rehearsal.steps)
     walk = LiveWalk(run)
-    try:
-        walk.retrace(
-            [item.step for item in rehearsal.steps],
-            [Outcome.of(item.context, item.transition.result) for item in rehearsal.steps],
-        )
-        for invariant in run.definition.invariants:
-            walk.check(invariant)
-    except BaseException as error:
-        failure, run.last_failure = run.last_failure, None
-        if failure is None:
-            raise
-        told = "\n".join(f"  {step}" for step in walk.path)
-        error.add_note(f"Replayed from {path}:\n{told}")
-        run.report(failure, walk, error, final=True)
-        run.reduction.remember(failure, error)
-        return True
-    raise _MisfitError(f"{saved.name} failed, but not when the same steps were executed again")
+    shown = run.failing(walk, rehearsed.path, rehearsed.outcomes)
+    if shown is None:
+        raise _MisfitError(f"{saved.name} failed, but not when the same steps were executed again")
+    failure, raised = shown
+    told = "\n".join(f"  {step}" for step in walk.path)
+    raised.add_note(f"Replayed from {path}:\n{told}")
+    run.report(failure, walk, raised, final=True)
+    run.reduction.remember(failure, raised)
+    return True
 
 
 class _MisfitError(Exception):

@@ -7,8 +7,9 @@ import attrs
 
 from venomqa_hyp.adapters.journal.delta import Delta, Entry, Move
 from venomqa_hyp.adapters.journal.observing import Table, observation
+from venomqa_hyp.adapters.lifetime import closed, not_live
 from venomqa_hyp.core.observation import Observation
-from venomqa_hyp.errors import RollbackError, SystemUnavailable
+from venomqa_hyp.errors import RollbackError
 
 _ATTEMPTS = 3
 
@@ -111,10 +112,7 @@ class Journal:
         :raises RollbackError: the handle is not live, or the database cannot be changed.
         """
         if not self.is_live(handle) or handle.moment is None:
-            raise RollbackError(
-                f"{self._store.name}: cannot roll back to {handle!r}: it was forgotten, it is "
-                "another adapter's, or this adapter was closed. Take a new checkpoint."
-            )
+            raise not_live(self._store.name, handle)
         for _ in range(_ATTEMPTS):
             self._catch_up()
             if self._restore(handle.moment):
@@ -158,9 +156,7 @@ class Journal:
 
     def _catch_up(self) -> Taken:
         if self._closed:
-            raise SystemUnavailable(
-                f"{self._store.name}: the adapter was closed; create a new one."
-            )
+            raise closed(self._store.name)
         taken = self._store.take()
         delta = self._here.delta.after(taken.entries, self._weigh)
         self._here = _Moment(delta, taken.counters)

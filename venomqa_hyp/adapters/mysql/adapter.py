@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from venomqa_hyp.adapters.journal import Journal
+from venomqa_hyp.adapters.journal import Choice, Journal
 from venomqa_hyp.adapters.mysql.driver import Connection, Failed, Target
 from venomqa_hyp.adapters.mysql.installation import Installation, claim, remove
-from venomqa_hyp.adapters.mysql.observing import Choice
+from venomqa_hyp.adapters.mysql.observing import observed_layouts, observed_table
 from venomqa_hyp.adapters.mysql.safety import check_destructive
 from venomqa_hyp.adapters.mysql.savepoint import SavepointMode, SharedConnection
 from venomqa_hyp.adapters.mysql.store import JournalStore
@@ -155,11 +155,8 @@ def _open(
 
 
 def _store(installed: Installation, choice: Choice, lock_timeout: float, name: str) -> JournalStore:
-    layouts = installed.catalog.layouts
-    choice.check(layouts)
     tables = {
-        number: choice.table(installed.connection, layouts[table])
-        for table, number in installed.numbers.items()
-        if choice.observes(table)
+        installed.numbers[table]: observed_table(installed.connection, layout, choice)
+        for table, layout in observed_layouts(installed.catalog.layouts, choice).items()
     }
     return JournalStore(installed, tables, lock_timeout, name)

@@ -4,7 +4,7 @@ Only where the connection leads and the name of the database are looked at: no s
 application and no environment.
 """
 
-from venomqa_hyp.adapters.marked import problems
+from venomqa_hyp.adapters.marked import is_permitted, problems
 from venomqa_hyp.adapters.mysql.driver import Target
 from venomqa_hyp.errors import DefinitionError
 
@@ -16,14 +16,9 @@ def check_destructive(target: Target, allow_destructive: str | None) -> None:
     :raises DefinitionError: says why, what would be touched, and how to permit it.
     """
     name = target.database
-    if allow_destructive is not None and allow_destructive != name:
-        raise DefinitionError(
-            f"allow_destructive={allow_destructive!r} is not the name of the database that the URL "
-            f"leads to: {name!r} on {target.host}. Write allow_destructive={name!r} if that is the "
-            "one you mean, else correct the URL."
-        )
+    permitted = is_permitted(allow_destructive, target.host, name, "URL")
     found = list(problems(target.host, name))
-    if allow_destructive == name or not found:
+    if permitted or not found:
         return
     raise DefinitionError(
         f"MySQL database {name!r} on {target.host} is refused: {'; '.join(found)}. For the "

@@ -6,12 +6,13 @@ All of it is one transaction of MySQL. Savepoints of the test lie below that of 
 """
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
+from venomqa_hyp.adapters.journal import Choice
+from venomqa_hyp.adapters.lifetime import not_live
 from venomqa_hyp.adapters.mysql import catalog
 from venomqa_hyp.adapters.mysql.driver import Failed, Result, quoted
-from venomqa_hyp.adapters.mysql.observing import Choice
+from venomqa_hyp.adapters.mysql.observing import observed_columns, observed_layouts
 from venomqa_hyp.adapters.mysql.queries import Queries
 from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.core.observation import Observation
@@ -117,12 +118,7 @@ class SharedConnection:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -160,11 +156,10 @@ class SavepointMode:
                 "application in this process too: MySQLAdapter('mysql://...')."
             )
         self.queries = Queries(self._ask, name)
-        choice.check(found.layouts)
-        self._layouts = {
-            table: layout for table, layout in found.layouts.items() if choice.observes(table)
+        self._layouts = observed_layouts(found.layouts, choice)
+        self._columns = {
+            table: observed_columns(layout, choice) for table, layout in self._layouts.items()
         }
-        self._columns = {table: choice.columns(layout) for table, layout in self._layouts.items()}
 
     def checkpoint(self, name: str) -> SavepointHandle:
         """Set a savepoint.
@@ -187,11 +182,8 @@ class SavepointMode:
         :raises RollbackError: the handle is not live, or the transaction of the test was ended.
         """
         if not self.is_live(handle):
-            raise RollbackError(
-                f"{self.name}: cannot roll back to {handle!r}: it was forgotten, it is another "
-                "adapter's, this adapter was closed, or a rollback to an earlier savepoint ended "
-                "its life. Take a new checkpoint."
-            )
+            ended_by = "a rollback to an earlier savepoint destroyed it"
+            raise not_live(self.name, handle, ended_by=ended_by)
         self._connection.run(
             f"ROLLBACK TO SAVEPOINT {handle.savepoint}", f"SAVEPOINT {_APPLICATION}"
         )

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+from venomqa_hyp.adapters.journal import Choice
 from venomqa_hyp.adapters.postgres.choosing import Wish, choose
 from venomqa_hyp.adapters.postgres.isolation import clone
-from venomqa_hyp.adapters.postgres.observing import Choice
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import WorldError
 from venomqa_hyp.world.rollbackable import Handle

@@ -5,9 +5,9 @@ from typing import Any, Protocol
 
 import attrs
 
+from venomqa_hyp.adapters.journal import Choice
 from venomqa_hyp.adapters.postgres.driver import Failed
 from venomqa_hyp.adapters.postgres.journal import JournalMode
-from venomqa_hyp.adapters.postgres.observing import Choice
 from venomqa_hyp.adapters.postgres.safety import check_source
 from venomqa_hyp.adapters.postgres.template import TemplateMode
 from venomqa_hyp.core.observation import Observation

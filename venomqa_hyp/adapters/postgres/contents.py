@@ -5,9 +5,10 @@ from typing import Any
 
 import attrs
 
+from venomqa_hyp.adapters.journal import Choice, refuse_unknown
 from venomqa_hyp.adapters.postgres.catalog import JOURNAL, dotted, literal, quoted
 from venomqa_hyp.adapters.postgres.driver import Failed, Session
-from venomqa_hyp.adapters.postgres.observing import Choice
+from venomqa_hyp.adapters.postgres.observing import PARTITIONS
 from venomqa_hyp.adapters.postgres.queries import Queries
 from venomqa_hyp.adapters.postgres.rows import Load, load_of
 from venomqa_hyp.core.observation import Observation
@@ -119,17 +120,16 @@ class Contents:
         return Observation.create(self._system, data)
 
     def _tables(self) -> Iterator[_Table]:
-        wanted = self._choice.tables
         for schema, relation, partitioned, columns, types, key in self._session.execute(_TABLES):
             name = dotted(schema, relation)
             if self._schemas is not None and schema not in self._schemas:
                 continue
-            if wanted is not None and name not in wanted:
+            if not self._choice.observes(name):
                 continue
             kept = [
                 (column, kind)
                 for column, kind in zip(columns, types, strict=True)
-                if self._choice.ignored.isdisjoint((column, f"{name}.{column}"))
+                if not self._choice.ignores(name, column)
             ]
             yield _Table(
                 name,
@@ -141,23 +141,19 @@ class Contents:
 
     def _sequences(self) -> list[tuple[str, str]]:
         """Return those that count: where tables were chosen, the ones that belong to these."""
-        tables = self._choice.tables
         return [
             (schema, name)
             for schema, name, *owner in self._session.execute(_SEQUENCES)
             if (self._schemas is None or schema in self._schemas)
-            and (tables is None or dotted(*owner) in tables)
+            and self._choice.observes(dotted(*owner))
         ]
 
     def _check(self) -> None:
         found = self._session.execute(_TABLES)
         names = {dotted(schema, relation): columns for schema, relation, _, columns, *_ in found}
-        columns = {
-            column for name in names for own in names[name] for column in (own, f"{name}.{own}")
-        }
-        _refuse_unknown("schemas", self._schemas, {row[0] for row in found} | {"public"})
-        _refuse_unknown("observe_tables", self._choice.tables, names.keys())
-        _refuse_unknown("ignore_columns", self._choice.ignored, columns)
+        schemas = {row[0] for row in found} | {"public"}
+        refuse_unknown("schemas", self._schemas or (), schemas, PARTITIONS)
+        self._choice.check(names, names, PARTITIONS)
 
 
 def read_sequences(session: Session) -> Counters:
@@ -186,14 +182,6 @@ def set_sequences(session: Session, wanted: Counters) -> None:
     ]
     if calls:
         session.execute(f"SELECT {', '.join(calls)}")
-
-
-def _refuse_unknown(argument: str, wanted: frozenset[str] | None, known: Iterable[str]) -> None:
-    if unknown := sorted((wanted or frozenset()).difference(known)):
-        raise DefinitionError(
-            f"{argument} names {unknown}, which the database does not have. There are: "
-            f"{sorted(known)}. A partition is observed as part of its table."
-        )
 
 
 def _loaded(row: Sequence[str | None], loads: Sequence[Load]) -> tuple[Any, ...]:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from venomqa_hyp.adapters.journal import Journal, JournalHandle, Move, Table, Taken
+from venomqa_hyp.adapters.journal import Choice, Journal, JournalHandle, Move, Table, Taken
 from venomqa_hyp.adapters.postgres import install, locks, schema
 from venomqa_hyp.adapters.postgres.catalog import JOURNAL, quoted, read
 from venomqa_hyp.adapters.postgres.driver import Connection, Failed
-from venomqa_hyp.adapters.postgres.observing import Choice, observed_tables
+from venomqa_hyp.adapters.postgres.observing import observed_tables
 from venomqa_hyp.adapters.postgres.queries import Queries
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import RollbackError, SystemUnavailable

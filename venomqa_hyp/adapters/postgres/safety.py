@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import attrs
 
-from venomqa_hyp.adapters.marked import problems
+from venomqa_hyp.adapters.marked import is_permitted, problems
 from venomqa_hyp.adapters.postgres.catalog import quoted
 from venomqa_hyp.adapters.postgres.driver import Connection
 from venomqa_hyp.errors import DefinitionError
@@ -60,13 +60,8 @@ def check_destructive(target: Target, mode: str, allow_destructive: str | None) 
     :raises DefinitionError: says why, what would be touched, and how to permit it.
     """
     name = target.database
-    if allow_destructive is not None and allow_destructive != name:
-        raise DefinitionError(
-            f"allow_destructive={allow_destructive!r} is not the name of the database that was "
-            f"connected to: {name!r} on {target.host}. Write allow_destructive={name!r} if that "
-            "is the one you mean, else correct the DSN."
-        )
-    if allow_destructive == name or not (found := target.problems):
+    permitted = is_permitted(allow_destructive, target.host, name, "DSN")
+    if permitted or not (found := target.problems):
         return
     raise DefinitionError(
         f"PostgreSQL database {name!r} on {target.host} is refused: {'; '.join(found)}. "

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from venomqa_hyp.adapters.journal import Choice
+from venomqa_hyp.adapters.lifetime import closed, not_live
 from venomqa_hyp.adapters.postgres.contents import (
     Contents,
     Counters,
@@ -12,12 +14,11 @@ from venomqa_hyp.adapters.postgres.contents import (
 )
 from venomqa_hyp.adapters.postgres.driver import EXACT, Connection, Failed
 from venomqa_hyp.adapters.postgres.locks import holders
-from venomqa_hyp.adapters.postgres.observing import Choice
 from venomqa_hyp.adapters.postgres.rows import Load
 from venomqa_hyp.adapters.postgres.sharing.connection import SharedConnection
 from venomqa_hyp.adapters.postgres.witness import Witness
 from venomqa_hyp.core.observation import Observation
-from venomqa_hyp.errors import RollbackError, SystemUnavailable
+from venomqa_hyp.errors import RollbackError
 
 _SETTINGS = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in EXACT.items())
 
@@ -105,11 +106,8 @@ class SavepointMode:
         :raises RollbackError: the handle is not live, or the application used another connection.
         """
         if not self.is_live(handle):
-            raise RollbackError(
-                f"{self.name}: cannot roll back to {handle!r}: a rollback to an earlier savepoint "
-                "destroyed it, it was forgotten, it is another adapter's, or this adapter was "
-                "closed. Ask is_live(handle) first."
-            )
+            ended_by = "a rollback to an earlier savepoint destroyed it"
+            raise not_live(self.name, handle, ended_by=ended_by)
         self._check()
         self._connection.return_to(handle.savepoint)
         set_sequences(self._session, handle.sequences)
@@ -151,7 +149,7 @@ class SavepointMode:
 
     def _check(self) -> None:
         if self._closed:
-            raise SystemUnavailable(f"{self.name}: the adapter was closed; create a new one.")
+            raise closed(self.name)
         self._connection.check_usable()
         if self._connection.has_failed:
             return  # what is left to do is to roll back

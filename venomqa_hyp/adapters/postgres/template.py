@@ -7,10 +7,11 @@ copying costs, and the connections of the application end at each checkpoint and
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from venomqa_hyp.adapters.journal import Choice
+from venomqa_hyp.adapters.lifetime import closed, not_live
 from venomqa_hyp.adapters.postgres.contents import Contents
 from venomqa_hyp.adapters.postgres.databases import IN_USE, NOT_ALLOWED, Server
 from venomqa_hyp.adapters.postgres.driver import Connection, Failed
-from venomqa_hyp.adapters.postgres.observing import Choice
 from venomqa_hyp.adapters.postgres.rows import Load
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import RollbackError, SystemUnavailable, VenomError
@@ -106,11 +107,8 @@ class TemplateMode:
         :raises RollbackError: the handle is not live, or the database cannot be replaced.
         """
         if not self.is_live(handle) or handle.copy is None:
-            raise RollbackError(
-                f"{self.name}: cannot roll back to {handle!r}: it was forgotten (more than "
-                f"{MOST_COPIES} copies are not kept), it is another adapter's, or this adapter was "
-                "closed. Ask is_live(handle) first."
-            )
+            ended_by = f"more than {MOST_COPIES} copies are not kept"
+            raise not_live(self.name, handle, ended_by=ended_by)
         if handle is not self._handles[0]:
             self._handles.remove(handle)
             self._handles.append(handle)
@@ -208,7 +206,7 @@ class TemplateMode:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise SystemUnavailable(f"{self.name}: the adapter was closed; create a new one.")
+            raise closed(self.name)
 
 
 class _Session:

@@ -6,158 +6,31 @@ itself, and whether the server answers at all, do not.
 """
 
 import functools
-import json
 import math
-import re
 import socket
 import ssl
 import time
 from collections.abc import Mapping
-from copy import copy
-from functools import cached_property
-from http.cookiejar import Cookie
-from operator import attrgetter
 from typing import Any, ClassVar, TypeAlias
 
 import attrs
 import httpx
 
+from venomqa_hyp.adapters.http.record import RequestRecord, recorded
+from venomqa_hyp.adapters.http.session import Auth, Session, checked_auth
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import DefinitionError, ServerNotAnswering
 
-#: No authentication, a (user, password) pair for HTTP Basic, or a bearer token.
-Auth: TypeAlias = tuple[str, str] | str | None
-#: Names and values in the order they were sent; a name may occur more than once.
-HeaderPairs: TypeAlias = tuple[tuple[str, str], ...]
-
-_CHARSET = re.compile(r"charset=[\"']?([^\s;\"']+)", re.IGNORECASE)
 _READY_RETRY_SECONDS = 0.05
 #: The request could not be sent as it was written: this says nothing about the server.
 _OWN_FAULT = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
-
-
-@attrs.frozen(kw_only=True)
-class RequestRecord:
-    """One request, with its answer or the error that came instead.
-
-    :ivar status: None when there was no answer; then :attr:`error` says why.
-    :ivar duration: seconds from sending the request to the end of the answer, or to the error.
-    :ivar request_content: the body as sent, whole; likewise ``response_content``, as received
-        and decompressed.
-    """
-
-    method: str
-    url: str
-    request_headers: HeaderPairs = attrs.field(default=(), repr=False)
-    request_content: bytes = attrs.field(default=b"", repr=False)
-    status: int | None = None
-    response_headers: HeaderPairs = attrs.field(default=(), repr=False)
-    response_content: bytes = attrs.field(default=b"", repr=False)
-    duration: float
-    error: str | None = None
-
-    @property
-    def request_body(self) -> Any:
-        """Return what was sent, decoded as in :attr:`response_body`."""
-        return _decoded(self.request_content, self.request_headers)
-
-    @property
-    def response_body(self) -> Any:
-        """Return decoded JSON where the content type is JSON, else text, else bytes.
-
-        An empty body is None. Decoded anew at each access: a step that nobody looks at costs
-        nothing, and no reader can change the record.
-        """
-        return _decoded(self.response_content, self.response_headers)
-
-
-def _decoded(content: bytes, headers: HeaderPairs) -> Any:
-    if not content:
-        return None
-    kind = next((value for name, value in headers if name.lower() == "content-type"), "")
-    if "json" in kind.partition(";")[0].lower():
-        try:
-            return json.loads(content)
-        except (ValueError, RecursionError):
-            pass
-    charset = _CHARSET.search(kind)
-    try:
-        return content.decode(charset[1] if charset else "utf-8")
-    except (LookupError, UnicodeDecodeError):
-        return content
-
-
-def _record(
-    request: httpx.Request,
-    response: httpx.Response | None,
-    duration: float,
-    error: str | None = None,
-) -> RequestRecord:
-    return RequestRecord(
-        method=request.method,
-        url=str(request.url),
-        request_headers=tuple(request.headers.multi_items()),
-        # A followed redirect is a request of httpx's own, whose body was never read.
-        request_content=request.read(),
-        status=response.status_code if response is not None else None,
-        response_headers=tuple(response.headers.multi_items()) if response is not None else (),
-        response_content=response.content if response is not None else b"",
-        duration=duration,
-        error=error,
-    )
-
-
 #: A list linked from its end: append, checkpoint and rollback cost the same at any length.
 _History: TypeAlias = "tuple[_History, RequestRecord] | None"
-
-_COOKIE_NAMES = (
-    *("domain", "path", "name", "value", "expires", "secure", "version", "port", "discard"),
-    *("port_specified", "domain_specified", "domain_initial_dot", "path_specified"),
-    *("comment", "comment_url", "rfc2109"),
-)
-_cookie_fields = attrgetter(*_COOKIE_NAMES)
-
-
-@attrs.frozen(eq=False)
-class _Session:
-    """Cookies, default headers and auth at one moment.
-
-    :ivar cookies: copies, because cookies of the live jar are mutable.
-    :ivar cookie_fields: what the live jar is compared with, to see that nothing changed.
-    """
-
-    headers: list[tuple[bytes, bytes]]
-    cookies: tuple[Cookie, ...]
-    cookie_fields: list[tuple[Any, ...]]
-    auth: Auth
-
-    @cached_property
-    def observation(self) -> Observation:
-        """Return the content; expiry times are metadata, being different in every run."""
-        data = {
-            "cookies": {_cookie_key(cookie): _cookie_data(cookie) for cookie in self.cookies},
-            "headers": dict(httpx.Headers(self.headers, encoding="utf-8").items()),
-            "auth": self.auth,
-        }
-        expires = {_cookie_key(c): c.expires for c in self.cookies if c.expires is not None}
-        return Observation.create("api", data, {"cookie_expires": expires})
-
-
-def _cookie_key(cookie: Cookie) -> str:
-    return f"{cookie.name}; Domain={cookie.domain}; Path={cookie.path}"
-
-
-def _cookie_data(cookie: Cookie) -> dict[str, Any]:
-    return {
-        "value": cookie.value,
-        "secure": cookie.secure,
-        "persistent": cookie.expires is not None,
-    }
 
 
 @attrs.frozen(eq=False)
 class _Handle:
-    session: _Session
+    session: Session
     history: _History
 
 
@@ -239,7 +112,7 @@ class HttpClient:
         self._silence = _Silence(
             base_url, _checked_max_unanswered(max_unanswered), _checked_timeout(timeout)
         )
-        self._auth = _checked_auth(auth)
+        self._auth = checked_auth(auth)
         self._http = httpx.Client(
             base_url=self._url,
             headers=headers,
@@ -252,7 +125,7 @@ class HttpClient:
         # httpx guesses once and then refuses any header that does not fit the guess.
         self._http.headers.encoding = "utf-8"
         self._history: _History = None
-        self._seen = self._new_session()
+        self._seen = Session.of(self._http, self._auth)
 
     @property
     def headers(self) -> httpx.Headers:
@@ -271,7 +144,7 @@ class HttpClient:
 
     @auth.setter
     def auth(self, auth: Auth) -> None:
-        self._auth = _checked_auth(auth)
+        self._auth = checked_auth(auth)
 
     @property
     def history(self) -> tuple[RequestRecord, ...]:
@@ -341,7 +214,9 @@ class HttpClient:
     def rollback(self, handle: _Handle) -> None:
         """Restore what :meth:`checkpoint` remembered, also the expiry times of cookies."""
         if self._session() is not handle.session:
-            self._restore(handle.session)
+            handle.session.restore(self._http)
+            self._auth = handle.session.auth
+            self._seen = handle.session
         self._history = handle.history
 
     def observe(self) -> Observation:
@@ -383,13 +258,13 @@ class HttpClient:
         return self._auth
 
     def _note_answer(self, response: httpx.Response) -> None:
-        record = _record(response.request, response, response.elapsed.total_seconds())
+        record = recorded(response.request, response, response.elapsed.total_seconds())
         self._history = (self._history, record)
         if self._is_own(response.request):
             self._silence.broken(record)
 
     def _note_failure(self, request: httpx.Request, error: Exception, duration: float) -> None:
-        record = _record(request, None, duration, f"{type(error).__name__}: {error}")
+        record = recorded(request, None, duration, f"{type(error).__name__}: {error}")
         self._history = (self._history, record)
         if not isinstance(error, self.transport_errors) or isinstance(error, _OWN_FAULT):
             return
@@ -400,30 +275,10 @@ class HttpClient:
         # An absolute URL may lead elsewhere, which says nothing about this server.
         return request.url.host == self._url.host and _port(request.url) == _port(self._url)
 
-    def _session(self) -> _Session:
-        seen = self._seen
-        if (
-            self._auth != seen.auth
-            or self._http.headers.raw != seen.headers
-            or [*map(_cookie_fields, self._http.cookies.jar)] != seen.cookie_fields
-        ):
-            self._seen = seen = self._new_session()
-        return seen
-
-    def _new_session(self) -> _Session:
-        cookies = tuple(map(copy, self._http.cookies.jar))
-        fields = [*map(_cookie_fields, cookies)]
-        return _Session(self._http.headers.raw, cookies, fields, self._auth)
-
-    def _restore(self, session: _Session) -> None:
-        # In place: actions may hold on to client.headers and client.cookies.
-        self._http.headers.clear()
-        self._http.headers.update(session.headers)
-        self._http.cookies.clear()
-        for cookie in session.cookies:
-            self._http.cookies.jar.set_cookie(copy(cookie))
-        self._auth = session.auth
-        self._seen = session
+    def _session(self) -> Session:
+        if not self._seen.is_of(self._http, self._auth):
+            self._seen = Session.of(self._http, self._auth)
+        return self._seen
 
 
 def _flow(auth: Any) -> Any:
@@ -502,15 +357,3 @@ def _checked_max_unanswered(count: int) -> int:
             "of requests in a row without an answer that ends the run. Write max_unanswered=3."
         )
     return count
-
-
-def _checked_auth(auth: Any) -> Auth:
-    if auth is None or (isinstance(auth, str) and not auth.lower().startswith("bearer ")):
-        return auth
-    if isinstance(auth, tuple) and len(auth) == 2 and all(isinstance(part, str) for part in auth):
-        return auth
-    raise DefinitionError(
-        f"auth of type {type(auth).__name__} was refused: only plain values can be compared and "
-        'rolled back. Write auth=("user", "password") for HTTP Basic, auth="token" for a bearer '
-        'token (the token alone, without "Bearer "), or set client.headers["Authorization"].'
-    )
