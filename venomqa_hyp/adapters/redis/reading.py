@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from venomqa_hyp.adapters.redis.connection import Connection
 
 _AT_ONCE = 500
-_QUICKLY_AT_ONCE = 5000
+_QUICKLY_AT_ONCE = 1000
 #: Between two answers to TIME there are so many to PTTL, and so many milliseconds at most.
 _MOMENTS_AT_ONCE = 100
 _MOMENT = 1
