@@ -183,3 +183,14 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     mail.send_message(written("one"))
     with pytest.raises(SystemUnavailable, match=r"pip install 'venomqa-hyp\[mail\]'"):
         mail.serve()
+
+
+def test_what_sendmail_takes_is_delivered() -> None:
+    """Text or bytes, and one recipient or several."""
+    mail = MockMail()
+    mail.deliver("shop@example.com", "ada@example.com", "Subject: Größe\n\n42")
+    mail.deliver("shop@example.com", ["ada@example.com"], b"Subject: two\n\n")
+    assert [one.recipients for one in mail.outbox] == [("ada@example.com",)] * 2
+    assert mail.outbox[0].raw == "Subject: Größe\n\n42".encode()
+    assert mail.outbox[1].subject == "two"
+    assert len(mail.observe().data["outbox"]) == 2

@@ -132,8 +132,9 @@ def test_serving_is_refused_where_it_cannot_work() -> None:
             queue.serve()
         with pytest.raises(SystemUnavailable, match="Leave port out"):
             MockQueue().serve(port=queue.port)
-    with pytest.raises(DefinitionError, match="not served"):
-        _ = queue.url
+    for ask in (lambda: queue.url, lambda: queue.host, lambda: queue.port):
+        with pytest.raises(DefinitionError, match=r"is not served. Write MockQueue\(\)\.serve"):
+            ask()
 
 
 def test_a_server_that_is_never_closed_does_not_outlive_the_process(tmp_path: Path) -> None:
@@ -149,3 +150,17 @@ print(client.getresponse().read())
     command = [sys.executable, "-c", code]
     shown = subprocess.run(command, cwd=tmp_path, check=True, timeout=60, stdout=subprocess.PIPE)
     assert shown.stdout == b"b'{}'\n"
+
+
+def test_a_message_stands_for_its_id() -> None:
+    """To acknowledge and release it, whatever its body."""
+    queue = MockQueue()
+    queue.publish("jobs", {"n": 1})
+    taken = queue.receive("jobs")
+    assert taken is not None
+    queue.release(taken)
+    assert queue.receive("jobs") is not None
+    queue.acknowledge(taken)
+    assert queue.messages() == ()
+    with pytest.raises(LookupError, match="message 1 is not in flight"):
+        queue.acknowledge(taken)

@@ -391,12 +391,12 @@ def test_a_crash_leaves_nothing_that_is_not_cleaned(
     ours = f"{databases} WHERE SCHEMA_NAME LIKE CONCAT(DATABASE(), '%') ORDER BY 1"
     before = application(listed), application(ours)
     crashed = MySQLAdapter(application.url)
-    with pytest.raises(SystemUnavailable, match="used by another MySQLAdapter"):
-        clean(application.url)
     ((number,),) = application(
         "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE()"
         " AND ID <> CONNECTION_ID()"
     )
+    with pytest.raises(SystemUnavailable, match="used by another MySQLAdapter"):
+        clean(application.url)
     application(f"KILL {number}")
     with pytest.raises(SystemUnavailable, match="cannot be read"):
         crashed.observe()

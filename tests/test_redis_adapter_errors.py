@@ -263,8 +263,12 @@ def test_writing_during_a_rollback_is_noticed(
             adapter.rollback(handle)
 
 
-def test_value_dump_and_expiry_are_of_one_moment(client: redis.Redis, server: str) -> None:
+@pytest.mark.parametrize("tracking", [True, False])
+def test_value_dump_and_expiry_are_of_one_moment(
+    client: redis.Redis, server: str, tracking: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While another goes on writing, what is seen is one of its states and no mixture."""
+    monkeypatch.setattr("venomqa_hyp.adapters.redis.adapter._MANY", 0)
     stop = threading.Event()
 
     def toggle() -> None:
@@ -277,7 +281,7 @@ def test_value_dump_and_expiry_are_of_one_moment(client: redis.Redis, server: st
     thread.start()
     seen = set()
     try:
-        with closing(RedisAdapter(server, tracking=False)) as adapter:
+        with closing(RedisAdapter(server, tracking=tracking)) as adapter:
             for _ in range(100):
                 observed = adapter.observe()
                 entry = adapter.checkpoint("now").version.entries.get((0, b"key"))  # type: ignore[union-attr]

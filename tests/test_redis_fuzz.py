@@ -158,21 +158,29 @@ def embedded(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("tracking", [True, False])
-def test_every_state_of_a_whole_server_returns(embedded: str, tracking: bool) -> None:
-    """Of an embedded server, with all that a command does to all keys at once."""
+@pytest.mark.parametrize("how", ["tracking", "many", "all"])
+def test_every_state_of_a_whole_server_returns(
+    embedded: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an embedded server, with all that a command does to all keys at once; read in each way."""
+    if how == "many":
+        monkeypatch.setattr("venomqa_hyp.adapters.redis.adapter._MANY", 0)
     with redis.Redis.from_url(embedded) as client:
         client.flushall()
-    fuzz(embedded, 1, "", COMMANDS * 2 + EVERYTHING, tracking)
+    fuzz(embedded, 1, "", COMMANDS * 2 + EVERYTHING, how != "all")
 
 
-@pytest.mark.parametrize("tracking", [True, False])
-def test_every_state_under_a_prefix_returns(redis_url: str, tracking: bool) -> None:
+@pytest.mark.parametrize("how", ["tracking", "many", "all"])
+def test_every_state_under_a_prefix_returns(
+    redis_url: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of the server that others use too."""
+    if how == "many":
+        monkeypatch.setattr("venomqa_hyp.adapters.redis.adapter._MANY", 0)
     url_of_one = urlsplit(redis_url)._replace(path="/1").geturl()
     with servers.redis_prefix(redis_url) as prefix:
         try:
-            fuzz(redis_url, 2, prefix, COMMANDS, tracking)
+            fuzz(redis_url, 2, prefix, COMMANDS, how != "all")
         finally:
             with redis.Redis.from_url(url_of_one) as client:
                 for key in list(client.scan_iter(f"{prefix}*")):

@@ -14,8 +14,8 @@ from typing import Any, Self, cast
 import attrs
 
 from venomqa_hyp.adapters.bodies import observed_body, observed_text
-from venomqa_hyp.adapters.snapshots import SnapshotSystem
-from venomqa_hyp.errors import DefinitionError, SystemUnavailable
+from venomqa_hyp.adapters.serving import ServedSystem
+from venomqa_hyp.errors import SystemUnavailable
 
 _ADDRESSES = ("To", "Cc", "Bcc")
 
@@ -64,7 +64,7 @@ class Mail:
         return "" if part is None else str(part.get_content()).replace("\r\n", "\n")
 
 
-class MockMail(SnapshotSystem):
+class MockMail(ServedSystem):
     """Catch the mails of an application, and roll them back.
 
     An application in this process calls :meth:`send_message`, as that of ``smtplib.SMTP``. For any
@@ -82,8 +82,7 @@ class MockMail(SnapshotSystem):
     split, so that a random ``Message-ID`` or token does not hide the rest.
     """
 
-    host: str
-    port: int
+    _scheme = "smtp"
 
     def __init__(self, *, name: str = "mail") -> None:
         super().__init__(name)
@@ -102,18 +101,10 @@ class MockMail(SnapshotSystem):
         :raises DefinitionError: it was started before.
         :raises SystemUnavailable: aiosmtpd is not installed, or the port cannot be used.
         """
-        if self._server is not None:
-            raise DefinitionError(f"{self.name}: serve() was called before, and answers {self.url}")
+        self._refuse_second_server()
         self._server = _SmtpServer(self, host, port)
-        self.host, self.port = self._server.address
+        self._address = self._server.address
         return self
-
-    @property
-    def url(self) -> str:
-        """The address of the SMTP server, as ``smtp://127.0.0.1:2525``."""
-        if self._server is None:
-            raise DefinitionError(f"{self.name} is not served. Write MockMail().serve().")
-        return f"smtp://{self.host}:{self.port}"
 
     def send_message(
         self,
@@ -128,21 +119,23 @@ class MockMail(SnapshotSystem):
         del copied["Bcc"]
         self.deliver(
             sender if isinstance(sender, str) else "".join(sender[:1]),
-            [recipients] if isinstance(recipients, str) else recipients,
+            recipients,
             copied.as_bytes(),
         )
 
-    def deliver(self, sender: str, recipients: Iterable[str], raw: bytes) -> None:
-        """Catch a message that is bytes already."""
+    def deliver(self, sender: str, recipients: str | Iterable[str], raw: str | bytes) -> None:
+        """Catch a message that is text or bytes already, as ``smtplib.SMTP.sendmail`` sends it."""
+        receivers = (recipients,) if isinstance(recipients, str) else tuple(recipients)
+        content = raw.encode() if isinstance(raw, str) else raw
         with self._lock:
-            self._outbox = (*self._outbox, Mail(sender, tuple(recipients), raw))
+            self._outbox = (*self._outbox, Mail(sender, receivers, content))
 
     def close(self) -> None:
         """Stop the server; the outbox stays as it is."""
         super().close()
         if self._server is not None:
             self._server.close()
-            self._server = None
+            self._server = self._address = None
 
     def _save(self) -> tuple[Mail, ...]:
         return self._outbox

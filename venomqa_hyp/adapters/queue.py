@@ -9,9 +9,8 @@ import attrs
 
 from venomqa_hyp.adapters.bodies import observed_body, observed_value
 from venomqa_hyp.adapters.loopback import Answer, LoopbackServer, Request
-from venomqa_hyp.adapters.snapshots import SnapshotSystem
+from venomqa_hyp.adapters.serving import ServedSystem
 from venomqa_hyp.core.digest import snapshot
-from venomqa_hyp.errors import DefinitionError
 
 _JSON = (("Content-Type", "application/json"),)
 
@@ -33,7 +32,7 @@ class QueueMessage:
     in_flight: bool = False
 
 
-class MockQueue(SnapshotSystem):
+class MockQueue(ServedSystem):
     """Named queues, first in first out, each message received until it is acknowledged.
 
     An application in this process calls :meth:`publish`, :meth:`receive`, :meth:`acknowledge` and
@@ -54,9 +53,6 @@ class MockQueue(SnapshotSystem):
         {"queues": {"mails": [{"id": 1, "body": ..., "deliveries": 0, "in_flight": False}]},
          "next_id": 2}
     """
-
-    host: str
-    port: int
 
     def __init__(self, *, name: str = "queue") -> None:
         super().__init__(name)
@@ -83,22 +79,24 @@ class MockQueue(SnapshotSystem):
             self._messages[taken.id] = taken
         return _copied(taken)
 
-    def acknowledge(self, message_id: int) -> None:
+    def acknowledge(self, message: QueueMessage | int) -> None:
         """Remove a message that was received.
 
+        :param message: it, or its id.
         :raises LookupError: it is not in flight.
         """
         with self._lock:
-            del self._messages[self._in_flight(message_id).id]
+            del self._messages[self._in_flight(message).id]
 
-    def release(self, message_id: int) -> None:
+    def release(self, message: QueueMessage | int) -> None:
         """Make a message that was received ready again, in its old place.
 
+        :param message: it, or its id.
         :raises LookupError: it is not in flight.
         """
         with self._lock:
-            message = self._in_flight(message_id)
-            self._messages[message_id] = attrs.evolve(message, in_flight=False)
+            held = self._in_flight(message)
+            self._messages[held.id] = attrs.evolve(held, in_flight=False)
 
     def purge(self, queue: str) -> None:
         """Remove all messages of a queue, also those in flight."""
@@ -119,34 +117,27 @@ class MockQueue(SnapshotSystem):
         :raises DefinitionError: it was started before.
         :raises SystemUnavailable: the port cannot be used.
         """
-        if self._server is not None:
-            raise DefinitionError(f"{self.name}: serve() was called before, and answers {self.url}")
+        self._refuse_second_server()
         self._server = LoopbackServer(self._answer, self.name, host=host, port=port)
-        self.host, self.port = self._server.host, self._server.port
+        self._address = self._server.host, self._server.port
         return self
-
-    @property
-    def url(self) -> str:
-        """The address of the HTTP server, as ``http://127.0.0.1:8080``."""
-        if self._server is None:
-            raise DefinitionError(f"{self.name} is not served. Write MockQueue().serve().")
-        return self._server.url
 
     def close(self) -> None:
         """Stop the server; the messages stay as they are."""
         super().close()
         if self._server is not None:
             self._server.close()
-            self._server = None
+            self._server = self._address = None
 
-    def _in_flight(self, message_id: int) -> QueueMessage:
-        message = self._messages.get(message_id)
-        if message is None or not message.in_flight:
+    def _in_flight(self, message: QueueMessage | int) -> QueueMessage:
+        number = message.id if isinstance(message, QueueMessage) else message
+        held = self._messages.get(number)
+        if held is None or not held.in_flight:
             raise LookupError(
-                f"{self.name}: message {message_id} is not in flight: it was never received, or "
+                f"{self.name}: message {number} is not in flight: it was never received, or "
                 "was acknowledged or released since."
             )
-        return message
+        return held
 
     def _checked(self, queue: str, number: str) -> int:
         message = self._messages.get(int(number))

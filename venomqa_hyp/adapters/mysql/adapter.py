@@ -64,7 +64,7 @@ class MySQLAdapter:
         choice = Choice(observe_tables, ignore_columns)
         self._mode: Journal | SavepointMode
         if isinstance(source, SharedConnection):
-            self._mode = shared = SavepointMode(source, choice, name)
+            self._mode = shared = SavepointMode(source, choice, lock_timeout, name)
             self._queries = shared.queries
         elif isinstance(source, str):
             target = Target.parse(source)

@@ -11,9 +11,10 @@ from typing import Any, Self
 from venomqa_hyp.adapters.journal import Choice
 from venomqa_hyp.adapters.lifetime import not_live
 from venomqa_hyp.adapters.mysql import catalog
-from venomqa_hyp.adapters.mysql.driver import Failed, Result, quoted
+from venomqa_hyp.adapters.mysql.driver import Failed, Result, Target, quoted
 from venomqa_hyp.adapters.mysql.observing import observed_columns, observed_layouts
 from venomqa_hyp.adapters.mysql.queries import Queries
+from venomqa_hyp.adapters.mysql.witness import Witness, beside
 from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import DefinitionError, RollbackError
@@ -31,9 +32,11 @@ class SharedConnection:
     leaves the database as it was. All else is that of the connection itself.
 
     :param connection: of PyMySQL or mysqlclient, with no transaction open.
+    :param url: where it leads, for a second connection of the adapter's own, which looks whether
+        the application writes past this one; PyMySQL tells it by itself.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, url: str | None = None) -> None:
         self._connection = connection
         self._autocommit = bool(connection.get_autocommit())
         self._in_block = False
@@ -45,6 +48,7 @@ class SharedConnection:
                 "observe. Write pymysql.connect(..., database='shop_test')."
             )
         self.database: str = database
+        self.target = Target.parse(url) if url is not None else beside(connection, database)
 
     def commit(self) -> None:
         """Keep what was done since the last commit() or rollback()."""
@@ -138,10 +142,14 @@ class SavepointHandle:
 class SavepointMode:
     """Roll back by savepoints, and observe all rows.
 
+    :param lock_timeout: seconds to wait where another connection has locked a table.
     :raises DefinitionError: a table has an AUTO_INCREMENT column, or cannot roll back at all.
+    :raises SystemUnavailable: the database cannot be reached by a second connection.
     """
 
-    def __init__(self, connection: SharedConnection, choice: Choice, name: str) -> None:
+    def __init__(
+        self, connection: SharedConnection, choice: Choice, lock_timeout: float, name: str
+    ) -> None:
         self.name = name
         self._connection = connection
         self._live: list[SavepointHandle] = []
@@ -160,11 +168,14 @@ class SavepointMode:
         self._columns = {
             table: observed_columns(layout, choice) for table, layout in self._layouts.items()
         }
+        ((thread,),) = connection.run("SELECT CONNECTION_ID()")[0].rows
+        self._witness = Witness(connection.target, thread, lock_timeout, name)
 
     def checkpoint(self, name: str) -> SavepointHandle:
         """Set a savepoint.
 
-        :raises RollbackError: the transaction of the test was ended.
+        :raises RollbackError: the transaction of the test was ended, or the application used
+            another connection.
         """
         self._number += 1
         handle = SavepointHandle(name, f"venomqa_{self._number}")
@@ -173,13 +184,15 @@ class SavepointMode:
             f"SAVEPOINT {handle.savepoint}",
             f"SAVEPOINT {_APPLICATION}",
         )
+        self._witness.check()
         self._live.append(handle)
         return handle
 
     def rollback(self, handle: SavepointHandle) -> None:
         """Go back to a savepoint, which ends the life of the later ones.
 
-        :raises RollbackError: the handle is not live, or the transaction of the test was ended.
+        :raises RollbackError: the handle is not live, the transaction of the test was ended, or the
+            application used another connection.
         """
         if not self.is_live(handle):
             ended_by = "a rollback to an earlier savepoint destroyed it"
@@ -188,9 +201,14 @@ class SavepointMode:
             f"ROLLBACK TO SAVEPOINT {handle.savepoint}", f"SAVEPOINT {_APPLICATION}"
         )
         del self._live[self._live.index(handle) + 1 :]
+        self._witness.check()
 
     def observe(self) -> Observation:
-        """Return all rows."""
+        """Return all rows.
+
+        :raises RollbackError: the application used another connection.
+        """
+        self._witness.check()
         tables = {table: self._read(table) for table in self._layouts}
         data = {"tables": tables, "queries": self.queries.answers()}
         return Observation.create(self.name, data, {"mode": "savepoint"})
@@ -207,6 +225,7 @@ class SavepointMode:
     def close(self) -> None:
         """End the life of all handles; the connection stays as it is."""
         self._closed = True
+        self._witness.close()
 
     def _ask(self, queries: list[str]) -> list[Result]:
         run = self._connection.run

@@ -1,6 +1,9 @@
 """The Redis system: checkpoints, rollback and observation of the keys of a server."""
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -9,7 +12,7 @@ from venomqa_hyp.adapters.redis.mirror import Mirror, Plan, Version, same_data
 from venomqa_hyp.adapters.redis.protocol import Command, ConnectionLost, milliseconds
 from venomqa_hyp.adapters.redis.reading import Reader
 from venomqa_hyp.adapters.redis.showing import Databases, place_name
-from venomqa_hyp.adapters.redis.tracking import Tracker
+from venomqa_hyp.adapters.redis.tracking import News, Tracker
 from venomqa_hyp.adapters.redis.values import Place, Reading
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
@@ -22,6 +25,12 @@ if TYPE_CHECKING:
 _OLDEST = (6, 0)
 _WITH_EXPIRETIME = (7, 0)
 _SHOWN = 5
+#: More names are read without transactions, where the server says what changed meanwhile.
+_MANY = 200
+
+_Readings = dict[Place, Reading | None]
+#: Number of a database, and names to be read there.
+_Waiting = list[tuple[int, Set[bytes]]]
 
 
 class RedisHandle:
@@ -180,36 +189,65 @@ class RedisAdapter:
 
     def _read_changes(self) -> None:
         unknown, self._unknown = self._unknown, True
+        readings: _Readings = {}
         news = self._tracker.news()
+        waiting = self._changed(news, unknown, readings)
+        are_many = sum(len(names) for _, names in waiting) > _MANY
+        with _nothing_collected():
+            if are_many and self._tracker.without is None:
+                waiting = self._read_quickly(waiting, readings)
+            self._read(waiting, readings)
+            self._mirror.update(news.time, readings.items())
+        self._unknown = False
+
+    def _read(self, waiting: _Waiting, readings: _Readings) -> None:
+        """Note what is there under each name."""
+        for database, names in waiting:
+            if names:
+                self._tracker.commands.select(database)
+                found = self._reader.read(names, partial(self._known_dump, database))
+                readings |= {(database, name): reading for name, reading in found}
+
+    def _read_quickly(self, waiting: _Waiting, readings: _Readings) -> _Waiting:
+        """Note what can be read so, and return what is to be read again."""
+        left: _Waiting = []
+        for database, names in waiting:
+            self._tracker.commands.select(database)
+            found = self._reader.read_quickly(names, partial(self._known_dump, database))
+            readings |= {(database, name): reading for name, reading in found.items()}
+            left.append((database, names - found.keys()))
+        # Of what was changed while it was read, the parts may not belong together.
+        news = self._tracker.news()
+        if news.keys is None:
+            readings.clear()
+        return [*left, *self._changed(news, False, readings)]
+
+    def _changed(self, news: News, unknown: bool, readings: _Readings) -> _Waiting:
+        """Return the names to be read in each database, and note those that are gone."""
         places = self._mirror.expired(news.time)
         if news.streams:
             places |= self._mirror.streams
         if news.keys is not None:
             places |= {(database, key) for database in self._databases for key in news.keys}
-        readings: list[tuple[Place, Reading | None]] = []
+        waiting: _Waiting = []
         for database in self._databases:
             names = {key for of, key in places if of == database}
             if unknown or news.keys is None:
                 self._tracker.commands.select(database)
                 names = self._reader.names(self._prefix)
-                readings += self._gone(database, names)
-            if names:
-                readings += self._read(database, names)
-        self._mirror.update(news.time, readings)
-        self._unknown = False
+                # One that returns will be told of.
+                readings |= dict.fromkeys(self._gone(database, names))
+            waiting.append((database, names))
+        return waiting
 
-    def _gone(self, database: int, names: Set[bytes]) -> Iterator[tuple[Place, None]]:
-        """Yield the known places that are not among all names; one that returns will be told of."""
+    def _gone(self, database: int, names: Set[bytes]) -> Iterator[Place]:
+        """Yield the known places that are not among all names."""
         for place in self._mirror.version.entries:
             if place[0] == database and place[1] not in names:
-                yield place, None
+                yield place
 
-    def _read(self, database: int, names: Set[bytes]) -> Iterator[tuple[Place, Reading | None]]:
-        self._tracker.commands.select(database)
-        for name, reading in self._reader.read(
-            names, lambda name: self._mirror.known_dump((database, name))
-        ):
-            yield (database, name), reading
+    def _known_dump(self, database: int, name: bytes) -> bytes | None:
+        return self._mirror.known_dump((database, name))
 
     @property
     def _reader(self) -> Reader:
@@ -342,6 +380,18 @@ def _refuse_failures(
             f"of no checkpoint. {failed[0][1]} Not restored: "
             + _listed([place for place, _ in failed if place is not None])
         )
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Look for no garbage while many objects are made, none of which is any."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _listed(places: Sequence[Place]) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from venomqa_hyp.adapters.marked import is_local
-from venomqa_hyp.adapters.redis.protocol import Command, ConnectionLost
+from venomqa_hyp.adapters.redis.protocol import Command, ConnectionLost, packed, packed_part
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
 try:
@@ -139,8 +139,21 @@ class Connection:
         with self.errors():
             for start in range(0, len(waiting), _AT_ONCE):
                 part = waiting[start : start + _AT_ONCE]
-                self.raw.send_packed_command(self.raw.pack_commands(part), check_health=False)
-                replies += [self._reply() for _ in part]
+                replies += self._answers(packed(part), len(part))
+        return replies
+
+    def run_each(self, command: Command, names: Sequence[bytes]) -> list[Any]:
+        """Send a command for each name, which it has as :data:`KEY`.
+
+        :return: the replies, as :meth:`run` returns them.
+        :raises ConnectionLost: not all was answered.
+        """
+        template, replies = packed([command]), []
+        with self.errors():
+            for start in range(0, len(names), _AT_ONCE):
+                part = names[start : start + _AT_ONCE]
+                sent = [template % {b"key": packed_part(name)} for name in part]
+                replies += self._answers(b"".join(sent), len(part))
         return replies
 
     def call(self, *command: Any) -> Any:
@@ -215,6 +228,10 @@ class Connection:
             raise ConnectionLost(
                 f"Redis {self.where} does not answer: {error}{_remedy(error)}"
             ) from error
+
+    def _answers(self, sent: bytes, count: int) -> list[Any]:
+        self.raw.send_packed_command([sent], check_health=False)
+        return [self._reply() for _ in range(count)]
 
     def _reply(self) -> Any:
         try:

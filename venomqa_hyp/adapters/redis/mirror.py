@@ -16,15 +16,20 @@ import attrs
 from venomqa_hyp.adapters.redis.expiry import Expiry
 from venomqa_hyp.adapters.redis.keyspace import Keyspace
 from venomqa_hyp.adapters.redis.protocol import Command
-from venomqa_hyp.adapters.redis.values import Place, Reading, text, write_commands
-from venomqa_hyp.core.digest import canonical_text
+from venomqa_hyp.adapters.redis.values import (
+    Place,
+    Reading,
+    canonical,
+    shown,
+    text,
+    write_commands,
+)
 
 _DIGEST_BITS = 128
 #: Two readings of one moment of expiry differ by so many milliseconds at most.
 _ONE_MOMENT = 2
 #: What expires in less than so many milliseconds may be gone when it is read.
 _SOON = 100
-_EXPIRY = frozenset({"expires", "fields_expire"})
 
 _Moments = tuple[tuple[bytes, int], ...]
 
@@ -35,17 +40,24 @@ class Entry:
 
     :ivar expires: milliseconds of the mirror's clock, or None.
     :ivar fields: of a hash, those that expire, each with its milliseconds of that clock.
-    :ivar raw: of such a hash, its fields and values.
-    :ivar data: what is observed of the key.
+    :ivar kind: the type.
+    :ivar raw: the value, as it was read.
+    :ivar labels: what is shown of the expiry.
     :ivar number: the share of the key in the digest of everything.
     """
 
     dump: bytes = attrs.field(repr=False)
     expires: int | None
     fields: _Moments
-    raw: tuple[bytes, ...] = attrs.field(repr=False)
-    data: Mapping[str, Any]
+    kind: bytes
+    raw: Any = attrs.field(repr=False)
+    labels: Mapping[str, Any] | None
     number: int = attrs.field(repr=False)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Return what is observed of the key; made when it is asked for, as few keys ever are."""
+        return {**shown(self.kind, self.raw), **(self.labels or {})}
 
     def is_over(self, time: int) -> bool:
         """Tell whether the key, or a field, has expired by that time of the mirror's clock."""
@@ -178,20 +190,20 @@ class Mirror:
     def _entry(self, place: Place, reading: Reading, known: Entry | None, now: int) -> Entry:
         """Return the entry for a reading: the known one where it says the same."""
         expires, fields = self._expires(place, reading, known), self._fields(reading, known)
-        content, raw = reading.shown, reading.raw
-        if known is not None:
-            same = (expires, fields) == (known.expires, known.fields)
-            if content is None:
-                if same:
-                    return known
-                content, raw = _content(known), known.raw
-            elif same and place in self._written and content == _content(known):
-                # Written by us: the server dumps it in another form, as it may.
-                self._aliases[place] = reading.dump
-                return known
-        assert content is not None
-        data = {**content, **_labels(expires, fields, known, now)}
-        return Entry(reading.dump, expires, fields, raw, data, _number(place, data))
+        kind, raw = reading.kind, reading.raw
+        same = known if known and (expires, fields) == (known.expires, known.fields) else None
+        if kind is None:
+            assert known is not None
+            if same:
+                return same
+            kind, raw = known.kind, known.raw
+        labels = _labels(expires, fields, known, now)
+        number = _number(place, kind, raw, labels)
+        if same and place in self._written and number == same.number:
+            # Written by us: the server dumps it in another form, as it may.
+            self._aliases[place] = reading.dump
+            return same
+        return Entry(reading.dump, expires, fields, kind, raw, labels, number)
 
     def _expires(self, place: Place, reading: Reading, known: Entry | None) -> int | None:
         moment = reading.expires
@@ -203,8 +215,10 @@ class Mirror:
         return moment - self._ahead
 
     def _fields(self, reading: Reading, known: Entry | None) -> _Moments:
-        if reading.shown is None and known is not None:
+        if reading.kind is None and known is not None:
             return known.fields
+        if not reading.fields:
+            return ()
         fields = tuple((field, moment - self._ahead) for field, moment in reading.fields)
         if known is not None and _one_moment(fields, known.fields):
             return known.fields
@@ -219,14 +233,10 @@ class Mirror:
             self._expiry.note_first(place, min(first, moment or first))
 
     def _note_kind(self, place: Place, entry: Entry | None) -> None:
-        for places, belongs in (
-            (self._streams, entry is not None and "stream" in entry.data),
-            (self._with_fields, entry is not None and bool(entry.fields)),
-        ):
-            if belongs:
-                places.add(place)
-            else:
-                places.discard(place)
+        is_stream = entry is not None and entry.kind == b"stream"
+        (self._streams.add if is_stream else self._streams.discard)(place)
+        has_fields = entry is not None and bool(entry.fields)
+        (self._with_fields.add if has_fields else self._with_fields.discard)(place)
 
 
 def _moment(want: Entry | None, ahead: int) -> int | None:
@@ -240,10 +250,6 @@ def _write(place: Place, want: Entry | None, ahead: int) -> list[Command]:
     return write_commands(place[1], want.dump, _moment(want, ahead), want.raw, fields)
 
 
-def _content(entry: Entry) -> dict[str, Any]:
-    return {name: value for name, value in entry.data.items() if name not in _EXPIRY}
-
-
 def _one_moment(these: _Moments, those: _Moments) -> bool:
     return len(these) == len(those) and all(
         one == other and abs(moment - its) <= _ONE_MOMENT
@@ -251,20 +257,25 @@ def _one_moment(these: _Moments, those: _Moments) -> bool:
     )
 
 
-def _labels(expires: int | None, fields: _Moments, known: Entry | None, now: int) -> dict[str, Any]:
+def _labels(
+    expires: int | None, fields: _Moments, known: Entry | None, now: int
+) -> dict[str, Any] | None:
     """Return what is shown of the expiry: roughly the time that was given, so time may pass."""
+    if expires is None and not fields:
+        return None
     shown: dict[str, Any] = {}
+    before = known.labels or {} if known is not None else {}
     if expires is not None:
         same = known is not None and known.expires == expires
-        shown["expires"] = known.data["expires"] if known and same else _about(expires - now)
+        shown["expires"] = before["expires"] if same else _about(expires - now)
     if fields:
-        before = dict(known.fields) if known is not None else {}
-        labels = known.data.get("fields_expire", {}) if known is not None else {}
+        moments = dict(known.fields) if known is not None else {}
+        labels = before.get("fields_expire", {})
         shown["fields_expire"] = {
             text(field): labels[text(field)]
-            if before.get(field) == moment
+            if moments.get(field) == moment
             else _about(moment - now)
-            for field, moment in fields
+            for field, moment in sorted(fields)
         }
     return shown
 
@@ -275,6 +286,6 @@ def _about(left: int) -> str:
     return f"about:{seconds:.0f}s" if seconds >= 1 else f"about:{seconds:.3f}s"
 
 
-def _number(place: Place, data: Mapping[str, Any]) -> int:
-    told = canonical_text([place, data]).encode("utf-8", "surrogatepass")
+def _number(place: Place, kind: bytes, raw: Any, labels: Mapping[str, Any] | None) -> int:
+    told = repr((place, kind, canonical(kind, raw), labels)).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(told, digest_size=_DIGEST_BITS // 8).digest(), "big")

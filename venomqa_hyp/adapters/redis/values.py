@@ -11,12 +11,26 @@ from typing import Any
 import attrs
 
 from venomqa_hyp.adapters.redis.protocol import Command
+from venomqa_hyp.core.digest import canonical_text
 
 #: Database number and name.
 Place = tuple[int, bytes]
 
 # From this RDB type on, a dumped hash may have fields that expire (Redis 7.4, Valkey 9).
 _FIRST_WITH_FIELD_EXPIRY = 22
+#: The first byte of a dump -> type of the value. No streams: the server does not tell of all that
+#: is done to them.
+_KINDS = {
+    at: kind
+    for kind, numbers in (
+        (b"string", (0,)),
+        (b"list", (1, 10, 14, 18)),
+        (b"set", (2, 11, 20)),
+        (b"zset", (3, 5, 12, 17)),
+        (b"hash", (4, 9, 13, 16)),
+    )
+    for at in numbers
+}
 #: Parts of XINFO STREAM ... FULL that are clocks, or describe the memory that the server uses.
 _NOT_CONTENT = frozenset({"radix-tree-keys", "radix-tree-nodes", "seen-time", "active-time"})
 
@@ -27,16 +41,21 @@ class Reading:
 
     :ivar dump: the answer to DUMP.
     :ivar expires: milliseconds of the server's clock, or None.
-    :ivar shown: ``{type: value}``; None where the value was not read, since the dump is known.
+    :ivar kind: the type; None where the value was not read, since the dump is known.
+    :ivar raw: the value, as it was read.
     :ivar fields: for a hash, the fields that expire, each with its milliseconds.
-    :ivar raw: for such a hash, its fields and values.
     """
 
     dump: bytes
     expires: int | None
-    shown: dict[str, Any] | None = None
+    kind: bytes | None = None
+    raw: Any = None
     fields: tuple[tuple[bytes, int], ...] = ()
-    raw: tuple[bytes, ...] = ()
+
+
+def kind_of_dump(dump: bytes) -> bytes | None:
+    """Return the type of a dumped value; None where that has to be asked for."""
+    return _KINDS.get(dump[0])
 
 
 def read_command(kind: bytes, key: bytes) -> Command:
@@ -47,6 +66,15 @@ def read_command(kind: bytes, key: bytes) -> Command:
 def shown(kind: bytes, reply: Any) -> dict[str, Any]:
     """Return the value as plain data, from the reply to :func:`read_command`."""
     return {text(kind): _SHOW.get(kind, bytes)(reply)}
+
+
+def canonical(kind: bytes, reply: Any) -> Any:
+    """Return the value so that it has one ``repr`` only, from the reply to its command."""
+    if kind == b"set":
+        return sorted(reply)
+    if kind == b"hash":
+        return sorted(zip(reply[::2], reply[1::2], strict=True))
+    return canonical_text(_stream(reply)) if kind == b"stream" else reply
 
 
 def may_have_expiring_fields(kind: bytes, dump: bytes) -> bool:

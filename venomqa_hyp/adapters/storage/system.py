@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
-from venomqa_hyp.adapters.snapshots import SnapshotSystem
+from venomqa_hyp.adapters.serving import ServedSystem
 from venomqa_hyp.adapters.storage.copying import described, load, save
-from venomqa_hyp.errors import DefinitionError, SystemUnavailable
+from venomqa_hyp.errors import SystemUnavailable
 
 REGION = "us-east-1"
 
@@ -16,7 +16,7 @@ REGION = "us-east-1"
 _moto_is_used = threading.RLock()
 
 
-class MockStorage(SnapshotSystem):
+class MockStorage(ServedSystem):
     """Buckets and objects, with an S3 endpoint for the application, rolled back as a whole.
 
     :meth:`serve` starts the endpoint: S3 as moto speaks it, with path-style addresses, any
@@ -35,9 +35,6 @@ class MockStorage(SnapshotSystem):
 
     :raises SystemUnavailable: moto is not installed.
     """
-
-    host: str
-    port: int
 
     def __init__(self, *, name: str = "storage") -> None:
         super().__init__(name)
@@ -83,25 +80,17 @@ class MockStorage(SnapshotSystem):
         :raises DefinitionError: it was started before.
         :raises SystemUnavailable: the port cannot be used, or moto[server] is not installed.
         """
-        if self._server is not None:
-            raise DefinitionError(f"{self.name}: serve() was called before, and answers {self.url}")
+        self._refuse_second_server()
         self._server = _Server(self._moto, self.name, host, port)
-        self.host, self.port = host, self._server.port
+        self._address = host, self._server.port
         return self
-
-    @property
-    def url(self) -> str:
-        """The endpoint, for ``boto3.client("s3", endpoint_url=...)``."""
-        if self._server is None:
-            raise DefinitionError(f"{self.name} is not served. Write MockStorage().serve().")
-        return f"http://{self.host}:{self.port}"
 
     def close(self) -> None:
         """Stop the endpoint and drop all objects."""
         super().close()
         if self._server is not None:
             self._server.close()
-            self._server = None
+            self._server = self._address = None
         self._moto.close()
 
     def _save(self) -> bytes:
