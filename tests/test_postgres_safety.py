@@ -8,6 +8,7 @@ import servers
 from postgres_shop import dump, name_of, shop
 
 from venomqa_hyp.adapters import PostgresAdapter
+from venomqa_hyp.adapters.postgres import driver
 from venomqa_hyp.adapters.postgres.databases import conninfo_of
 from venomqa_hyp.adapters.postgres.safety import TOUCHES, Target, check_destructive
 from venomqa_hyp.adapters.postgres.sharing import SharedConnection
@@ -149,3 +150,13 @@ def test_modes_and_sources_that_do_not_go_together_are_refused(postgres_url: str
         shared.disconnect()
         with pytest.raises(DefinitionError, match="none of 'auto', 'journal'"):
             PostgresAdapter(dsn, mode="snapshot")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["journal", "template"])
+def test_an_old_server_is_refused(
+    postgres_url: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its version, before anything is installed."""
+    monkeypatch.setattr(driver, "_OLDEST", 10**6)
+    with pytest.raises(SystemUnavailable, match=r"is PostgreSQL \d\d, which .* 13 or later"):
+        PostgresAdapter(postgres_url, mode=mode)

@@ -114,10 +114,25 @@ def test_password_is_asked_for(client: redis.Redis, server: str) -> None:
         adapter.observe()
 
 
-def test_cluster_is_refused() -> None:
+def test_vector_sets_are_refused(client: redis.Redis, server: str) -> None:
+    """DUMP shows them in another way after each RESTORE."""
+    with closing(RedisAdapter(server, prefix="cache:")) as adapter:
+        for key in ("vectors", "cache:vectors"):
+            try:
+                client.execute_command("VADD", key, "VALUES", 1, 1, "one")
+            except redis.ResponseError:
+                pytest.skip("vector sets came with Redis 8")
+            if key == "vectors":
+                adapter.rollback(adapter.checkpoint("x"))
+        with pytest.raises(SystemUnavailable, match=r"cache:vectors' is a vector set.*the prefix"):
+            adapter.checkpoint("x")
+
+
+@pytest.mark.parametrize("kind", ["redis", "valkey"])
+def test_cluster_is_refused(kind: str) -> None:
     """Its keys are on several servers."""
     with (
-        redis_servers.private_server("--cluster-enabled", "yes") as url,
+        redis_servers.private_server("--cluster-enabled", "yes", kind=kind) as url,
         pytest.raises(DefinitionError, match=r"part of a cluster.*single server"),
     ):
         RedisAdapter(url)

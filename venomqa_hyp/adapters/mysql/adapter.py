@@ -15,7 +15,7 @@ from venomqa_hyp.world.rollbackable import Handle
 
 
 class MySQLAdapter:
-    """Observe and roll back one database of MySQL 8 or MariaDB 10.11, or later ones.
+    """Observe and roll back one database of MySQL 8.0 or MariaDB 10.11, or later ones.
 
     Given a URL, the application has connections of its own, in another process or in this one: they
     stay open and valid. Triggers write down every row that is written, into a second database that
@@ -26,7 +26,7 @@ class MySQLAdapter:
 
         {"tables": {"orders": {"columns": ("id", "total"), "key": ("id",),
                                "rows": [(2, Decimal("2.50"))], "removed": [(1, Decimal("1.00"))],
-                               "base": "1 rows, 557700679194777941.391665896162871137"}},
+                               "base": "1 rows, 737824276097438560.1032868620778425382"}},
          "auto_increment": {"orders": 3},
          "queries": {name: {"columns": (...), "rows": [...]}}}
 

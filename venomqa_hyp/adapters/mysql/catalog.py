@@ -1,18 +1,25 @@
 """What the server says about a database: tables, foreign keys, triggers."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from venomqa_hyp.adapters.mysql.driver import Asking, Connection, Failed, text
+from venomqa_hyp.adapters.mysql.driver import Asking, Connection, Failed, quoted, text
 from venomqa_hyp.adapters.mysql.rows import KINDS, Column, Layout
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
 #: What the names of our own triggers begin with.
 PREFIX = "venomqa_"
 _NEEDS_PRIVILEGE = 1227
+_BLANK = r"(?:\s|/\*.*?\*/|#[^\n]*\n|--\s[^\n]*\n)"
+_WORD = r"`(?:[^`]|``)*`|\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[\w$]+"
+_HEAD = re.compile(rf"{_BLANK}|(?P<word>{_WORD})|.", re.DOTALL)
+_ORDER = re.compile(
+    rf"{_BLANK}*((FOLLOWS|PRECEDES)\b{_BLANK}*({_WORD}){_BLANK}*)?", re.DOTALL | re.IGNORECASE
+)
 
 
 @attrs.frozen
@@ -34,7 +41,10 @@ class ForeignKey:
 
 @attrs.frozen
 class Trigger:
-    """A trigger of the application."""
+    """A trigger of the application.
+
+    :ivar body: as information_schema shows it, which is not how it was written.
+    """
 
     name: str
     table: str
@@ -91,16 +101,38 @@ def read(connection: Asking) -> Catalog:
     )
 
 
+def as_written(connection: Connection, trigger: Trigger) -> Trigger:
+    """Return the trigger with the body that creates it again.
+
+    What information_schema shows has lost doubled quotes, ``_binary`` and rare letters.
+    """
+    ((_, _, statement, *_),) = connection.rows(
+        f"SHOW CREATE TRIGGER {quoted(connection.database, trigger.name)}"
+    )
+    return attrs.evolve(trigger, body=_body(statement))
+
+
+def _body(statement: str) -> str:
+    words: list[str] = []
+    for part in _HEAD.finditer(statement):
+        if part["word"]:
+            words.append(part["word"].upper())
+        if words[-3:] == ["FOR", "EACH", "ROW"]:
+            order = _ORDER.match(statement, part.end())
+            return statement[order.end() if order else part.end() :]
+    raise ValueError(f"not the definition of a trigger: {statement}")
+
+
 def fingerprint(connection: Connection, *, triggers: bool = True) -> dict[str, Any]:
     """Return what changes with the schema, or when a table is emptied by TRUNCATE.
 
     :param triggers: look at triggers as well, which takes longer than all else.
     :raises SystemUnavailable: the role may not see it; names the GRANT.
     """
-    name = text(connection.database)
+    name, folder = text(connection.database), text(f"{_as_folder(connection.database)}/%")
     view = "INNODB_SYS_TABLES" if connection.is_mariadb else "INNODB_TABLES"
     queries = {
-        kind: sql.format(name, view)
+        kind: sql.format(name, view, folder)
         for kind, sql in _FINGERPRINT.items()
         if triggers or kind != "trigger"
     }
@@ -119,6 +151,23 @@ def fingerprint(connection: Connection, *, triggers: bool = True) -> dict[str, A
         for kind, result in zip(queries, found, strict=True)
         for row in result.rows
     }
+
+
+def _as_folder(database: str) -> str:
+    """Return the pattern that the name of a database's folder matches.
+
+    Of letters beyond ASCII the server has codes of its own. They are left open: a database whose
+    name differs in those only is then looked at too.
+    """
+
+    def written(letter: str) -> str:
+        if not letter.isascii():
+            return "@%"
+        if letter == "_":
+            return r"\_"
+        return letter if letter.isalnum() else f"@{ord(letter):04x}"
+
+    return "".join(map(written, database))
 
 
 def _refuse_tables(tables: Any) -> None:
@@ -228,8 +277,7 @@ _QUERIES = (
 _FINGERPRINT = {
     # Names here are encoded as those of files are, and so is what is before the slash.
     "table": f"SELECT SUBSTRING_INDEX(NAME, '/', -1), TABLE_ID, SPACE FROM {_I_S}.{{1}}"
-    " WHERE CAST(SUBSTRING_INDEX(NAME, '/', 1) AS BINARY)"
-    " = CAST(CONVERT({0} USING filename) AS BINARY)",
+    " WHERE CAST(NAME AS BINARY) LIKE CAST({2} AS BINARY)",
     "column": f"SELECT CONCAT(TABLE_NAME, '.', COLUMN_NAME), COLUMN_TYPE, COLUMN_DEFAULT,"
     " IS_NULLABLE, EXTRA, CHARACTER_SET_NAME, COLLATION_NAME, GENERATION_EXPRESSION"
     f" FROM {_I_S}.COLUMNS WHERE TABLE_SCHEMA = {{0}}",

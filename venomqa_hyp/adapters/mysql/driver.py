@@ -149,7 +149,10 @@ class Connection:
         else:
             settings |= {"information_schema_stats_expiry": "0", "max_execution_time": "0"}
         chosen = ", ".join(f"{name} = {value}" for name, value in settings.items())
-        self.run(f"SET {chosen}", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        isolation = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+        *_, named = self.run(f"SET {chosen}", isolation, "SELECT DATABASE()")
+        # With lower_case_table_names it is not written as in the URL.
+        ((self.database,),) = named.rows
 
     def run(self, *statements: str) -> list[Result]:
         """Send statements in one go and return what each answered.

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from venomqa_hyp.adapters.mysql import blocking, triggers
-from venomqa_hyp.adapters.mysql.catalog import PREFIX, Catalog, Trigger, read
+from venomqa_hyp.adapters.mysql.catalog import PREFIX, Catalog, Trigger, as_written, read
 from venomqa_hyp.adapters.mysql.driver import Connection, Failed, quoted, text
 from venomqa_hyp.errors import SystemUnavailable
 
 _LONGEST_NAME = 64
 _BINLOG = 1419
 _DENIED = (1044, 1142, 1227)
+_NOT_STORED = 3507
 #: This table says that all triggers of the application were replaced by silent ones.
 _REPLACED = "replaced"
 _Create = Callable[[Trigger, str], str]
@@ -55,7 +56,9 @@ class Installation:
         """
         claim(connection)
         remove(connection)
-        catalog = read(connection)
+        found = read(connection)
+        theirs = tuple(as_written(connection, trigger) for trigger in found.triggers)
+        catalog = attrs.evolve(found, triggers=theirs)
         numbers = {table: number for number, table in enumerate(sorted(catalog.layouts), 1)}
         installation = cls(connection, catalog, journal_name(connection.database), numbers)
         writer = triggers.Writer(catalog, installation.journal, numbers)
@@ -79,6 +82,12 @@ class Installation:
             " ENGINE=InnoDB CHARACTER SET utf8mb4",
         )
         theirs = self.catalog.triggers
+        # Who may not create a trigger of a definer must not drop one: it could not be put back.
+        for trigger in {each.definer: each for each in theirs}.values():
+            self.connection.run(
+                triggers.trial(trigger, journal),
+                f"DROP TRIGGER {quoted(journal, triggers.TRIAL)}",
+            )
         if theirs:
             values = (", ".join(map(text, attrs.astuple(trigger))) for trigger in theirs)
             listed = ", ".join(f"({number}, {one})" for number, one in enumerate(values))
@@ -192,7 +201,13 @@ def _cannot_install(connection: Connection, error: Failed) -> SystemUnavailable:
             "The journal needs a database of its own, and triggers: as an administrator, GRANT "
             f"ALL ON {quoted(journal_name(connection.database))}.* and GRANT TRIGGER, ALTER ON "
             f"{quoted(connection.database)}.* to the user of the test; to keep triggers that "
-            "another user has defined, also SUPER (on MySQL 8: SET_USER_ID)."
+            "another user has defined, also SUPER; on MySQL 8.0 SET_USER_ID is enough, later "
+            "SET_ANY_DEFINER, and for those of an administrator add SYSTEM_USER."
+        )
+    elif error.code == _NOT_STORED:
+        remedy = (
+            "MySQL cannot store triggers of a table in whose name, or in that of a column, there "
+            "are both a backtick and letters beyond ASCII. Rename it in the test database."
         )
     elif error.is_lock:
         remedy = f"{blocking.holders(connection)}End that before the adapter is made."

@@ -46,8 +46,8 @@ def _base(connection: Connection, layout: Layout) -> str:
         for start in (1, 16)
     )
     ((rows, *content),) = connection.rows(
-        f"SELECT COUNT(*), {halves} FROM"
-        f" (SELECT SHA1({row}) AS content FROM {layout.sql} LIMIT {IDENTIFIED_ROWS + 1}) AS hashed"
+        f"SELECT COUNT(*), {halves} FROM (SELECT SHA2({row}, 256) AS content FROM {layout.sql}"
+        f" LIMIT {IDENTIFIED_ROWS + 1}) AS hashed"
     )
     if rows <= IDENTIFIED_ROWS:
         return f"{rows} rows, {'.'.join(str(part or 0) for part in content)}"

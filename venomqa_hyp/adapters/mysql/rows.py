@@ -174,16 +174,16 @@ class Layout:
 
     def found_by_all(self, row: str) -> str:
         """Return the SQL condition that holds for rows equal to ``row`` byte by byte."""
-        pieces = row.split(",")
-        exactly = " AND ".join(
-            f"{column.written(quoted(self.name))} = '{piece}'"
-            for column, piece in zip(self.columns, pieces, strict=True)
-        )
-        # These say no more, but an index can be used for them.
-        pairs = list(zip(self.columns, pieces, strict=True))
+        pairs = list(zip(self.columns, row.split(","), strict=True))
         indexable = [pair for pair in pairs if pair[0].is_comparable and pair[1] != NULL]
-        columns, values = [pair[0] for pair in indexable], [pair[1] for pair in indexable]
-        return f"{self._equal(columns, values)} AND {exactly}" if indexable else exactly
+        # Equal numbers are the same. Told that one equals 7, MySQL would forget that it shows 007.
+        exactly = [
+            f"{column.written(quoted(self.name))} = '{piece}'"
+            for column, piece in pairs
+            if piece == NULL or column.kind not in _NUMBERS
+        ]
+        equal = self._equal([pair[0] for pair in indexable], [pair[1] for pair in indexable])
+        return " AND ".join(filter(None, [equal, *exactly]))
 
     def inserted(self, rows: Sequence[str]) -> str:
         """Return the statement that writes ``rows``."""

@@ -20,6 +20,7 @@ from venomqa_hyp.errors import DefinitionError
 Kind = Literal["i", "u", "d", "b", "a"]
 _COLUMNS = "(seq, kind, tab, thread, old_row, new_row)"
 _MOVING = ("CASCADE", "SET NULL")
+TRIAL = "trial"
 #: How the body of each trigger begins while the journal is installed.
 LISTENS = "IF @venomqa_quiet IS NULL THEN"
 
@@ -41,6 +42,12 @@ def quiet(trigger: Trigger, database: str) -> str:
 def original(trigger: Trigger, database: str) -> str:
     """Return the statement that creates a trigger of the application as it was."""
     return _create(trigger, database, trigger.body)
+
+
+def trial(trigger: Trigger, journal: str) -> str:
+    """Return the statement that creates a trigger of the same definer, in the journal."""
+    harmless = attrs.evolve(trigger, name=TRIAL, table="entries")
+    return _create(harmless, journal, "SET @venomqa_trial = 1")
 
 
 def _create(trigger: Trigger, database: str, body: str) -> str:

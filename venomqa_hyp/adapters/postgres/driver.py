@@ -101,7 +101,8 @@ class Connection:
     def _prepare(self, lock_timeout: float) -> None:
         if self.version < _OLDEST:
             raise SystemUnavailable(
-                f"{self.where} is PostgreSQL {self.version // 10000}; 13 or later is needed."
+                f"{self.where} is PostgreSQL {self.version // 10000}, which this adapter was never "
+                "run on. Start PostgreSQL 13 or later for the test."
             )
         settings = _SETTINGS | {"lock_timeout": f"{round(lock_timeout * 1000)}ms"}
         if self.version >= 140000:

@@ -316,7 +316,7 @@ class _Server:
 
 
 def _checked_server(info: Mapping[str, str], address: "Address") -> _Server:
-    if info.get("redis_mode") == "cluster":
+    if info.get("cluster_enabled") == "1":
         raise DefinitionError(
             f"Redis {address} is part of a cluster, whose keys are on several servers: a cluster "
             "cannot be rolled back. Run the service against a single server."

@@ -61,7 +61,7 @@ class Reader:
         """Yield each name with what is there, or None.
 
         :param known: where a name still has that dump, the value is not read.
-        :raises SystemUnavailable: something goes on changing a key.
+        :raises SystemUnavailable: something goes on changing a key, or it is a vector set.
         """
         waiting = list(names)
         for start in range(0, len(waiting), _AT_ONCE):
@@ -140,6 +140,12 @@ class Reader:
                 yield name, None
             elif rest and rest[-1] == known(name):
                 yield name, Reading(rest[-1], _expires(rest[:-1]))
+            elif kind == b"vectorset":
+                raise SystemUnavailable(
+                    f"Redis {self._connection.where}: the key {name!r} is a vector set, which DUMP "
+                    "shows in another way each time that it is restored, so a rollback could not "
+                    "be checked. Keep vector sets out of the prefix, or in another database."
+                )
             else:
                 kinds[name] = kind
         expiring: dict[bytes, Reading] = {}
