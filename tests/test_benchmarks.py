@@ -54,6 +54,15 @@ def test_the_orders_example_shrinks_to_its_shortest_path_over_http() -> None:
     assert " steps" in run("orders_http.py", "--quick")
 
 
+def test_each_strategy_finds_the_shortest_path_in_a_live_service(postgres_url: str) -> None:
+    """And keeps the connections of its pool; checked by the script itself, with one seed."""
+    for needed in ("flask", "waitress", "sqlalchemy"):
+        pytest.importorskip(needed)
+    printed = run("orders_postgres.py", "--quick", "--postgres", postgres_url)
+    assert printed.count("found in 4 steps") == 3
+    assert "WRONG" not in printed
+
+
 def test_redis_is_rolled_back_faster_than_it_is_dumped() -> None:
     """Checked on the printed ratio, in a database that is small enough to be quick."""
     with redis_servers.private_server() as url:

@@ -11,7 +11,7 @@ import servers
 from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from venomqa_hyp import BFS, Novelty, World, venom_machine
+from venomqa_hyp import BFS, DFS, Novelty, World, venom_machine
 from venomqa_hyp.errors import InvariantViolated
 
 pytest.importorskip("flask")
@@ -41,7 +41,7 @@ def opened(
 
 
 @pytest.mark.parametrize("opened", [False], indirect=True)
-@pytest.mark.parametrize("strategy", [BFS(), Novelty()], ids=["BFS", "Novelty"])
+@pytest.mark.parametrize("strategy", [BFS(), DFS(), Novelty()], ids=repr)
 def test_the_bug_between_the_stores_is_found(example: Any, opened: World, strategy: Any) -> None:
     """What Redis still says of a cancelled order lets it be cancelled again."""
     machine = seed(1)(venom_machine(opened, example.ACTIONS, example.INVARIANTS, strategy=strategy))

@@ -1,15 +1,21 @@
 """PostgreSQL in mode journal: what of the database is observed, and where it is found."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+import psycopg
 import psycopg_pool
 import pytest
 from postgres_database import THREE_ORDERS, Database, journal
 
 from venomqa_hyp.adapters.postgres import PostgresAdapter
+from venomqa_hyp.adapters.postgres.driver import Connection
+from venomqa_hyp.adapters.postgres.rows import load_of
 from venomqa_hyp.core import changes
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
@@ -113,6 +119,27 @@ def test_observation_queries(db: Database, system: PostgresAdapter) -> None:
     db.execute("DROP FUNCTION f")
     with pytest.raises(SystemUnavailable, match="an observation query fails: function f"):
         system.observe()
+    system.rollback(handle)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libpq traces on Linux only")
+def test_queries_are_answered_in_one_round_trip(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are: every step waits for them."""
+    connect, opened = psycopg.connect, []
+
+    def connecting(*arguments: Any, **options: Any) -> Any:
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(psycopg, "connect", connecting)
+    with closing(Connection(db.url, 5.0)) as session, (tmp_path / "trace").open("w") as trace:
+        opened[0].pgconn.trace(trace.fileno())
+        answers = session.read(["SELECT 1 AS x", "SELECT 2 AS y"], load_of)
+        opened[0].pgconn.untrace()
+    assert [answer for _, answer in answers] == [[(1,)], [(2,)]]
+    assert (tmp_path / "trace").read_text().count("\tSync") == 1
 
 
 def test_what_is_not_covered_is_named(db: Database) -> None:

