@@ -229,8 +229,9 @@ class JournalStore:
     def _unexpected(self, layout: Layout) -> RollbackError:
         return RollbackError(
             f"{self._file.where}: cannot roll back: table {layout.name!r} is not what its triggers "
-            "have written down. Something was written past them: by a connection that has switched "
-            'triggers off, or past SQLite. Pass SQLiteAdapter(..., mode="copy").'
+            "have written down, or would not be. Something was written past them, by a connection "
+            "that has switched triggers off or past SQLite; or a row does not go with the types of "
+            'its columns. Pass SQLiteAdapter(..., mode="copy").'
         )
 
     def _set_counters(self, target: Mapping[str, Any]) -> None:
