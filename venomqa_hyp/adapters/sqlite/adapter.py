@@ -1,31 +1,15 @@
-"""The SQLite system: checkpoints, rollback and observation over one source of images."""
+"""The SQLite system: one front, a mode behind it."""
 
 import os
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal
 
-import attrs
-
-from venomqa_hyp.adapters.sqlite import reading
-from venomqa_hyp.adapters.sqlite.image import Image
-from venomqa_hyp.adapters.sqlite.sources import FileSource, SharedSource, Source
+from venomqa_hyp.adapters.sqlite.choosing import Wish, choose
 from venomqa_hyp.core.observation import Observation
-from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
-
-
-class SQLiteHandle:
-    """What :meth:`SQLiteAdapter.checkpoint` returns; only the adapter looks inside."""
-
-    __slots__ = ("image", "name", "owner")
-
-    def __init__(self, name: str, owner: "SQLiteAdapter", image: Image) -> None:
-        self.name = name
-        self.owner = owner
-        self.image: Image | None = image
-
-    def __repr__(self) -> str:
-        return f"<SQLiteHandle {self.name!r}>"
+from venomqa_hyp.errors import WorldError
+from venomqa_hyp.world.rollbackable import Handle
 
 
 class SQLiteAdapter:
@@ -37,10 +21,9 @@ class SQLiteAdapter:
     Given a ``sqlite3.Connection``, the application in this process uses the same connection. A
     checkpoint refuses an open transaction; a rollback ends one.
 
-    A checkpoint is an exact copy: rows, rowids, AUTOINCREMENT counters, schema, ``user_version``.
-    It shares the pages that are equal with the state before it.
-
-    The ``data`` of an observation::
+    In mode ``copy`` a checkpoint is an exact copy: rows, rowids, AUTOINCREMENT counters, schema,
+    ``user_version``. It shares the pages that are equal with the state before it. The ``data`` of
+    an observation::
 
         {"schema": {"table orders": "CREATE TABLE ...", "index ...": ..., "view ...": ...},
          "settings": {"user_version": 0, "application_id": 0},
@@ -53,153 +36,108 @@ class SQLiteAdapter:
     order counts), the planner's statistics, and attached or temporary databases. A virtual table is
     observed through its shadow tables.
 
-    :param observe_tables: count only the rows of these tables; the schema counts whole.
+    In mode ``journal`` triggers write down every row that is written, in a table
+    ``venomqa_journal`` of the file that is there while the adapter is open. A rollback puts back
+    the rows that differ, rowids, AUTOINCREMENT counters and settings; its cost does not depend on
+    the size of the file. Changes of the schema are refused. The ``data`` has no ``schema``, and
+    shows what differs from the moment the adapter was opened::
+
+        {"settings": {"user_version": 0, "application_id": 0, "autoincrement": {...}},
+         "tables": {"orders": {"columns": ("id", "total"), "key": ("id",), "rows": [(2, 300)],
+                               "removed": [(1, 250)], "base": "1 rows, 81d1b1c0a3f0e6b2"}},
+         "queries": {name: {"columns": (...), "rows": [...]}}}
+
+    ``rows`` are those that were not there at the beginning, ``removed`` those that are not there
+    any more; their order does not count. ``base`` identifies the content at the beginning; of more
+    than 5,000 rows only by their number.
+
+    :param mode: ``auto`` takes ``journal`` for a file of 1 MB or more, where it can be sound, else
+        ``copy``; ``adapter.mode_reason`` says why.
+    :param observe_tables: count only the rows of these tables; all is rolled back.
     :param lock_timeout: seconds to wait for a lock of another connection.
+    :ivar mode: the mode that was chosen.
+    :ivar mode_reason: why.
     :raises DefinitionError: the first argument is no path and no connection, or names a database
-        in memory; an observed table does not exist.
-    :raises SystemUnavailable: the database cannot be opened or read.
+        in memory; an observed table does not exist; the mode cannot work with this database.
+    :raises SystemUnavailable: the database cannot be opened, read or written.
     """
 
     def __init__(
         self,
         path_or_connection: str | os.PathLike[str] | sqlite3.Connection,
         *,
+        mode: Literal["auto", "copy", "journal"] = "auto",
         observe_tables: Iterable[str] | None = None,
         lock_timeout: float = 5.0,
         name: str = "sqlite",
     ) -> None:
         self.name = name
-        self._closed = False
-        self._source = _source(path_or_connection, lock_timeout)
-        self._current: Image | None = None
-        self._last_read: Image | None = None
-        self._plan = reading.Plan(name)
-        try:
-            self._current = self._source.look(None)
-            if observe_tables is not None:
-                self._plan = reading.Plan(name, self._checked_tables(observe_tables))
-        except BaseException:
-            self._source.close()
-            raise
+        if observe_tables is not None and not isinstance(observe_tables, str):
+            observe_tables = tuple(observe_tables)  # it may be asked for twice
+        chosen = choose(Wish(path_or_connection, mode, observe_tables, lock_timeout, name))
+        self._mode = chosen.mode
+        self.mode = chosen.name
+        self.mode_reason = chosen.reason
 
     def add_observation_query(self, name: str, sql: str) -> None:
         """Observe the rows of ``sql`` too, under ``data["queries"][name]``.
 
-        It runs on a copy in memory, without the application's own SQL functions. It must depend on
-        the content only (no ``random()``, no ``'now'``); write an ORDER BY.
+        It runs on a connection of the adapter's own, without the application's SQL functions. It
+        must depend on the content only (no ``random()``, no ``'now'``); write an ORDER BY.
 
         :raises DefinitionError: SQLite cannot run it, it answers with no rows, or the name is used.
         """
-        if name in dict(self._plan.queries):
-            raise DefinitionError(
-                f"{self.name}: there is an observation query {name!r} already; choose another name."
-            )
-        with closing(reading.open_for_reading(self._look())) as connection:
-            try:
-                columns = reading.columns_of_query(connection, sql)
-            except sqlite3.Error as error:
-                raise DefinitionError(
-                    f"{self.name}: SQLite refuses the observation query {name!r}: {error}. "
-                    f"The query: {sql}"
-                ) from error
-        if not columns:
-            raise DefinitionError(
-                f"{self.name}: the observation query {name!r} answers with no rows: {sql}. "
-                "Write a SELECT."
-            )
-        self._plan = attrs.evolve(self._plan, queries=(*self._plan.queries, (name, sql)))
+        with self._telling_the_mode():
+            self._mode.add_observation_query(name, sql)
 
-    def checkpoint(self, name: str) -> SQLiteHandle:
-        """Remember an exact copy of the database.
+    def checkpoint(self, name: str) -> Handle:
+        """Remember the present state.
 
-        :raises RollbackError: the shared connection has a transaction open.
+        :raises RollbackError: a transaction is open that a rollback could not restore, or the
+            schema was changed in mode ``journal``.
         :raises SystemUnavailable: the database cannot be read.
         """
-        self._source.refuse_checkpoint()
-        return SQLiteHandle(name, self, self._look())
+        with self._telling_the_mode():
+            return self._mode.checkpoint(name)
 
-    def rollback(self, handle: SQLiteHandle) -> None:
-        """Restore the database of ``handle``, in the file itself.
+    def rollback(self, handle: Handle) -> None:
+        """Restore the state of ``handle``, in the file itself.
 
-        :raises RollbackError: the handle is not live, or a lock was held for too long.
+        :raises RollbackError: the handle is not live, a lock was held for too long, or the schema
+            was changed in mode ``journal``.
         """
-        if not self.is_live(handle) or handle.image is None:
-            raise RollbackError(
-                f"{self.name}: cannot roll back to {handle!r}: it was forgotten, it is another "
-                "adapter's, or this adapter was closed. Take a new checkpoint."
-            )
-        self._source.restore(handle.image, self._current)
-        self._current = handle.image
-        if handle.image.content is not None:
-            self._last_read = handle.image
+        with self._telling_the_mode():
+            self._mode.rollback(handle)
 
     def observe(self) -> Observation:
-        """Return the present content; rows are read again only of tables that changed.
+        """Return the present state.
 
-        :raises SystemUnavailable: the database cannot be read.
+        :raises WorldError: the database cannot be read, or its schema was changed in mode
+            ``journal``.
         """
-        image = self._look()
-        content: reading.Content | None = image.content
-        if content is None or content.plan is not self._plan:
-            content = image.content = self._read(image)
-        self._last_read = image
-        return content.observation
+        with self._telling_the_mode():
+            return self._mode.observe()
 
-    def is_live(self, handle: SQLiteHandle) -> bool:
+    def is_live(self, handle: Handle) -> bool:
         """Tell whether ``handle`` can be rolled back to: any one, until forgotten."""
-        return (
-            isinstance(handle, SQLiteHandle)
-            and handle.owner is self
-            and handle.image is not None
-            and not self._closed
-        )
+        return self._mode.is_live(handle)
 
-    def forget(self, handle: SQLiteHandle) -> None:
-        """Free the pages that only ``handle`` holds."""
-        if self.is_live(handle):
-            handle.image = None
+    def forget(self, handle: Handle) -> None:
+        """Free what only ``handle`` holds."""
+        self._mode.forget(handle)
 
     def close(self) -> None:
-        """Leave the database as it is, and close what the adapter has opened."""
-        self._closed = True
-        self._current = self._last_read = None
-        self._source.close()
+        """Leave the rows as they are, and remove and close what the adapter made and opened."""
+        with self._telling_the_mode():
+            self._mode.close()
 
-    def _look(self) -> Image:
-        if self._closed:
-            raise SystemUnavailable(f"{self.name}: the SQLiteAdapter was closed; create a new one.")
-        self._current = self._source.look(self._current)
-        return self._current
+    def __repr__(self) -> str:
+        return f"SQLiteAdapter(mode={self.mode!r}, because {self.mode_reason})"
 
-    def _read(self, image: Image) -> reading.Content:
+    @contextmanager
+    def _telling_the_mode(self) -> Iterator[None]:
         try:
-            return reading.read(image, self._plan, self._last_read)
-        except sqlite3.Error as error:
-            raise SystemUnavailable(
-                f"{self.name}: cannot read the content: {error}. Where the database needs the "
-                "application's own collations or functions, name the tables that do not: "
-                "SQLiteAdapter(..., observe_tables=[...])."
-            ) from error
-
-    def _checked_tables(self, wanted: Iterable[str]) -> frozenset[str]:
-        if isinstance(wanted, str):
-            raise DefinitionError(f"observe_tables={wanted!r} must be a list: [{wanted!r}].")
-        names = frozenset(wanted)
-        existing = reading.table_names(self._look())
-        if unknown := sorted(names.difference(existing)):
-            raise DefinitionError(
-                f"{self.name}: observe_tables names {unknown}, which the database does not have. "
-                f"Its tables: {existing}."
-            )
-        return names
-
-
-def _source(database: str | os.PathLike[str] | sqlite3.Connection, timeout: float) -> Source:
-    if isinstance(database, sqlite3.Connection):
-        return SharedSource(database, timeout)
-    if isinstance(database, str | os.PathLike):
-        return FileSource(database, timeout)
-    raise DefinitionError(
-        f"SQLiteAdapter got a {type(database).__name__}: pass the path of the database file (the "
-        "application is another process) or the sqlite3.Connection that the application uses too."
-    )
+            yield
+        except WorldError as error:
+            error.add_note(f"{self!r}")
+            raise

@@ -8,7 +8,7 @@ import hashlib
 import marshal
 import sqlite3
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -17,16 +17,17 @@ import attrs
 from venomqa_hyp.adapters.sqlite.image import Image, changed_pages, tree_pages
 from venomqa_hyp.core.digest import digest
 from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.errors import DefinitionError
 
 # Version 2 writes equal values of equal types as equal bytes; 3 and later write references to
 # objects met before, which depend on identity.
 _MARSHAL_VERSION = 2
 _ROWS_AT_ONCE = 2000
-_ROWID_NAMES = ("rowid", "_rowid_", "oid")
-_COUNTERS = "sqlite_sequence"
+ROWID_NAMES = ("rowid", "_rowid_", "oid")
+COUNTERS = "sqlite_sequence"
 
 
-_Schema = tuple[tuple[str, str, str, str | None], ...]
+Schema = tuple[tuple[str, str, str, str | None], ...]
 Digests = Mapping[str, str]
 
 
@@ -68,7 +69,7 @@ class Content:
     """
 
     plan: Plan
-    schema: _Schema
+    schema: Schema
     roots: Mapping[str, int]
     tables: tuple[Table, ...]
     digests: Digests
@@ -125,7 +126,7 @@ def read(image: Image, plan: Plan, known: Image | None) -> Content:
     :raises sqlite3.Error: a table or query cannot be read.
     """
     with closing(open_for_reading(image)) as connection:
-        schema, roots = _read_schema(connection)
+        schema, roots = read_schema(connection)
         old = known.content if known is not None else None
         if old is not None and (old.plan != plan or old.schema != schema):
             old = None
@@ -153,10 +154,55 @@ def columns_of_query(connection: sqlite3.Connection, sql: str) -> tuple[str, ...
         return tuple(column[0] for column in cursor.description or ())
 
 
+def check_query(
+    system: str,
+    ask: Callable[[str], tuple[tuple[str, ...], object]],
+    name: str,
+    sql: str,
+    known: Container[str],
+) -> None:
+    """Try an observation query.
+
+    :param ask: returns the columns and the rows that a query answers with.
+    :param known: the names that are used.
+    :raises DefinitionError: SQLite refuses it, it answers with no rows, or the name is used.
+    """
+    if name in known:
+        raise DefinitionError(
+            f"{system}: there is an observation query {name!r} already; choose another name."
+        )
+    try:
+        columns, _ = ask(sql)
+    except sqlite3.Error as error:
+        raise DefinitionError(
+            f"{system}: SQLite refuses the observation query {name!r}: {error}. The query: {sql}"
+        ) from error
+    if not columns:
+        raise DefinitionError(
+            f"{system}: the observation query {name!r} answers with no rows: {sql}. Write a SELECT."
+        )
+
+
 def table_names(image: Image) -> list[str]:
     """Return the names of all tables whose rows can be observed."""
     with closing(open_for_reading(image)) as connection:
-        return sorted(_readable(_read_schema(connection)[0]))
+        return sorted(readable(read_schema(connection)[0]))
+
+
+def checked_tables(system: str, wanted: Iterable[str], existing: list[str]) -> frozenset[str]:
+    """Return the tables to observe.
+
+    :raises DefinitionError: one of them does not exist.
+    """
+    if isinstance(wanted, str):
+        raise DefinitionError(f"observe_tables={wanted!r} must be a list: [{wanted!r}].")
+    names = frozenset(wanted)
+    if unknown := sorted(names.difference(existing)):
+        raise DefinitionError(
+            f"{system}: observe_tables names {unknown}, which the database does not have. "
+            f"Its tables: {existing}."
+        )
+    return names
 
 
 def rows(connection: sqlite3.Connection, sql: str) -> list[tuple[Any, ...]]:
@@ -177,7 +223,8 @@ def rows(connection: sqlite3.Connection, sql: str) -> list[tuple[Any, ...]]:
         connection.text_factory = str
 
 
-def _read_schema(connection: sqlite3.Connection) -> tuple[_Schema, dict[str, int]]:
+def read_schema(connection: sqlite3.Connection) -> tuple[Schema, dict[str, int]]:
+    """Return the schema without the planner's statistics, and name -> root page."""
     entries = rows(
         connection,
         "SELECT type, name, tbl_name, sql, rootpage FROM sqlite_master ORDER BY type, name",
@@ -188,7 +235,8 @@ def _read_schema(connection: sqlite3.Connection) -> tuple[_Schema, dict[str, int
     return schema, roots
 
 
-def _readable(schema: _Schema) -> list[str]:
+def readable(schema: Schema) -> list[str]:
+    """Return the names of the tables whose rows can be read."""
     # The rows of a virtual table are those of its shadow tables, which are listed here as well.
     return [
         name
@@ -198,52 +246,55 @@ def _readable(schema: _Schema) -> list[str]:
 
 
 def _observed_tables(
-    connection: sqlite3.Connection, schema: _Schema, plan: Plan
+    connection: sqlite3.Connection, schema: Schema, plan: Plan
 ) -> tuple[Table, ...]:
-    names = _readable(schema)
+    names = readable(schema)
     return tuple(
-        _describe(connection, name) for name in names if plan.tables is None or name in plan.tables
+        describe(connection, name) for name in names if plan.tables is None or name in plan.tables
     )
 
 
-def _describe(connection: sqlite3.Connection, name: str) -> Table:
+def describe(connection: sqlite3.Connection, name: str) -> Table:
+    """Return how to read a table."""
     columns: list[str] = []
+    taken: set[str] = set()
     keys: list[tuple[int, str]] = []
     for _, column, _, _, _, position, hidden in rows(
-        connection, f"PRAGMA table_xinfo({_quoted(name)})"
+        connection, f"PRAGMA table_xinfo({quoted(name)})"
     ):
+        taken.add(column.lower())
         if hidden == 0:
             columns.append(column)
         if position:
             keys.append((position, column))
     key = tuple(column for _, column in sorted(keys))
-    if name == _COUNTERS:
+    if name == COUNTERS:
         key, order = ("name",), '"name"'
     else:
-        order = _rowid(connection, name, columns) or ",".join(map(_quoted, key))
+        order = _rowid(connection, name, taken) or ",".join(map(quoted, key))
         if not key and order:
             key = (order,)
             columns.insert(0, order)
-    wanted = ",".join(column if column == order else _quoted(column) for column in columns)
+    wanted = ",".join(column if column == order else quoted(column) for column in columns)
     ordered = f" ORDER BY {order}" if order else ""
     # Without NOT INDEXED, a table read in the order of an index that happens to cover it.
-    sql = f"SELECT {wanted} FROM {_quoted(name)} NOT INDEXED{ordered}"
+    sql = f"SELECT {wanted} FROM {quoted(name)} NOT INDEXED{ordered}"
     return Table(name, tuple(columns), key or tuple(columns), sql)
 
 
-def _rowid(connection: sqlite3.Connection, table: str, columns: list[str]) -> str:
-    taken = {column.lower() for column in columns}
-    for name in _ROWID_NAMES:
+def _rowid(connection: sqlite3.Connection, table: str, taken: set[str]) -> str:
+    for name in ROWID_NAMES:
         if name not in taken:
             try:
-                connection.execute(f"SELECT {name} FROM {_quoted(table)} LIMIT 0")
+                connection.execute(f"SELECT {name} FROM {quoted(table)} LIMIT 0")
             except sqlite3.OperationalError:
                 return ""  # WITHOUT ROWID
             return name
     return ""
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return a name as SQL has it."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -280,7 +331,7 @@ def _read_query(connection: sqlite3.Connection, sql: str) -> tuple[tuple[str, ..
 def _observation(
     image: Image,
     plan: Plan,
-    schema: _Schema,
+    schema: Schema,
     settings: Mapping[str, int],
     tables: tuple[Table, ...],
     digests: Digests,
@@ -297,7 +348,7 @@ def _observation(
         "queries": Rows(image, answers),
     }
     identity = [data["schema"], settings, digests, queries]
-    left_out = sorted(set(_readable(schema)).difference(statements))
+    left_out = sorted(set(readable(schema)).difference(statements))
     return Observation.create(
         plan.system,
         data,

@@ -4,17 +4,14 @@ Both take images with ``serialize`` and restore them with the online backup API,
 open connection valid. Both translate SQLite's errors into ours.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Protocol
 
+from venomqa_hyp.adapters.sqlite.file import File, is_closed, is_lock
 from venomqa_hyp.adapters.sqlite.image import Image
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
-
-_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 class Source(Protocol):
@@ -38,138 +35,51 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A database file that other connections, mostly of another process, have open.
+    """A database file that other connections, mostly of another process, have open."""
 
-    :param timeout: seconds to wait for a lock of another connection.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], timeout: float) -> None:
-        self._path = _checked_path(path)
-        self._where = f"SQLite database {self._path}"
-        self._timeout = timeout
-        self._file = self._identity()
+    def __init__(self, file: File) -> None:
+        self._file = file
         self._seen: int | None = None
-        with self._errors("open"):
-            self._connection = sqlite3.connect(
-                f"{self._path.as_uri()}?mode=rw",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-                timeout=timeout,
-            )
-        try:
-            with self._errors("open"):
-                # Nothing here has to survive a power cut. It holds for this connection only.
-                self._connection.execute("PRAGMA synchronous = OFF")
-                self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except BaseException:
-            self._connection.close()
-            raise
 
     def look(self, current: Image | None) -> Image:
         """Return the present state, without reading it if no other connection has committed."""
-        self._refuse_replaced_file()
-        with self._errors("read"):
-            if current is not None and self._seen == self._version():
+        self._file.refuse_replaced()
+        with self._file.errors("read"):
+            if current is not None and self._seen == self._file.version():
                 return current
-            with self._transaction("DEFERRED"):
-                self._seen = self._version()
+            with self._file.transaction("DEFERRED"):
+                self._seen = self._file.version()
                 # An empty file would be written to by serialize().
-                (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
-                return Image.cut(self._connection.serialize() if pages else b"", current)
+                pages = self._file.number("page_count")
+                return Image.cut(self._file.connection.serialize() if pages else b"", current)
 
     def refuse_checkpoint(self) -> None:
         """Refuse a transaction that another connection has open: its changes cannot be seen here.
 
         :raises RollbackError: it did not end within the timeout.
         """
-        with self._errors("checkpoint", RollbackError), self._transaction("IMMEDIATE"):
-            pass
+        self._file.refuse_open_transaction("checkpoint")
 
     def restore(self, image: Image, current: Image | None) -> None:
         """Write ``image`` into the file, which the other connections see at once."""
-        self._refuse_replaced_file()
-        with self._errors("roll back", RollbackError):
+        self._file.refuse_replaced()
+        with self._file.errors("roll back", RollbackError):
             # Also where nothing was committed since: an open transaction would outlive us.
-            with self._transaction("IMMEDIATE"):
-                before = self._version()
+            with self._file.transaction("IMMEDIATE"):
+                before = self._file.version()
             if image is current and before == self._seen:
                 return
             self._seen = None
-            image.restore(self._connection)
-            self._refuse_old_readers()
-            after = self._version()
+            image.restore(self._file.connection)
+            self._file.refuse_old_readers()
+            after = self._file.version()
         # Our own commit does not count in data_version. Where it changed, somebody else has
         # committed meanwhile, and the next look reads everything.
         self._seen = after if after == before else None
 
     def close(self) -> None:
         """Close our connection."""
-        self._connection.close()
-
-    def _version(self) -> int:
-        version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        return version
-
-    @contextmanager
-    def _transaction(self, kind: str) -> Iterator[None]:
-        self._connection.execute(f"BEGIN {kind}")
-        try:
-            yield
-        finally:
-            self._connection.execute("ROLLBACK")
-
-    def _refuse_old_readers(self) -> None:
-        """Raise RollbackError if a connection in WAL mode still reads from before the rollback."""
-        (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        if busy:
-            raise RollbackError(
-                f"{self._where}: rolled back, but after {self._timeout} s another connection still "
-                "reads the state before the rollback, so the application would go on with it. "
-                "It left a read transaction open: end it (commit, or read the cursor to its end) "
-                "before the action returns."
-            )
-
-    def _refuse_replaced_file(self) -> None:
-        if self._identity() != self._file:
-            raise SystemUnavailable(
-                f"{self._where}: the file was deleted and created again, so this adapter and the "
-                "application no longer mean the same database. Keep the file and empty its tables "
-                "instead, or create the adapter after the application has started."
-            )
-
-    def _identity(self) -> tuple[int, int]:
-        try:
-            found = os.stat(self._path)
-        except OSError as error:
-            raise SystemUnavailable(
-                f"{self._where} cannot be found ({error.strerror}). It is never created here: "
-                "start the application, or create its schema, before the adapter."
-            ) from error
-        return found.st_dev, found.st_ino
-
-    @contextmanager
-    def _errors(
-        self, attempt: str, otherwise: type[RollbackError | SystemUnavailable] = SystemUnavailable
-    ) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise otherwise(self._explained(error, attempt)) from error
-
-    def _explained(self, error: sqlite3.Error, attempt: str) -> str:
-        problem = f"{self._where}: cannot {attempt}: {error}."
-        if _is_lock(error):
-            return (
-                f"{problem} Another connection has held a lock for more than lock_timeout="
-                f"{self._timeout} s. The usual cause is a transaction or cursor that the "
-                "application left open: commit or roll back before the action returns (and do not "
-                "use PRAGMA locking_mode=EXCLUSIVE). If it only needs longer, pass "
-                "SQLiteAdapter(..., lock_timeout=30)."
-            )
-        if _is_closed(error):
-            return f"{problem} The adapter was closed; create a new SQLiteAdapter."
-        return f"{problem} Check that the file is a SQLite 3 database which this user may write."
+        self._file.close()
 
 
 class SharedSource:
@@ -254,7 +164,7 @@ class SharedSource:
 
     def _explained(self, error: sqlite3.Error, attempt: str) -> str:
         problem = f"The shared SQLite connection: cannot {attempt}: {error}."
-        if _is_closed(error):
+        if is_closed(error):
             return f"{problem} The application closed it; keep it open while the World lives."
         if "same thread" in str(error):
             return f"{problem} Open it with sqlite3.connect(..., check_same_thread=False)."
@@ -263,40 +173,9 @@ class SharedSource:
                 f"{problem} A cursor on it has rows left to read: call fetchall() or "
                 "cursor.close() before the action returns."
             )
-        if _is_lock(error):
+        if is_lock(error):
             return (
                 f"{problem} Another connection has held a lock for more than lock_timeout="
                 f"{self._timeout} s: let it commit or roll back before the action returns."
             )
         return problem
-
-
-def _checked_path(path: str | os.PathLike[str]) -> Path:
-    text = os.fspath(path)
-    if text in ("", ":memory:") or text.startswith("file::memory:"):
-        raise DefinitionError(
-            f"SQLiteAdapter({text!r}): a database in memory belongs to the connection that opened "
-            "it, and another connection sees an empty one. Pass the application's own "
-            "sqlite3.Connection: SQLiteAdapter(connection)."
-        )
-    if text.startswith("file:") or "://" in text:
-        raise DefinitionError(
-            f"SQLiteAdapter({text!r}) needs a path and got a URL: pass the plain path, such as "
-            "SQLiteAdapter('/tmp/shop.db')."
-        )
-    found = Path(text).absolute()
-    if found.is_dir():
-        raise SystemUnavailable(
-            f"SQLite database {found} is a directory: pass the path of the database file in it."
-        )
-    return found
-
-
-def _is_lock(error: sqlite3.Error) -> bool:
-    # The low byte is the primary code; our own error in Image.restore has none.
-    code = getattr(error, "sqlite_errorcode", None)
-    return "locked" in str(error) if code is None else code & 0xFF in _LOCKED
-
-
-def _is_closed(error: sqlite3.Error) -> bool:
-    return "closed database" in str(error)

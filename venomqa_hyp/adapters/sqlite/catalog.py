@@ -1,0 +1,249 @@
+"""What the journal has to know of each table: its values, its key, and what can replace its rows.
+
+INSERT OR REPLACE deletes rows that equal the new one in the rowid or in any unique index, and fires
+no trigger for them. So each trigger looks for these rows first.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from venomqa_hyp.adapters.sqlite.reading import (
+    COUNTERS,
+    ROWID_NAMES,
+    Schema,
+    describe,
+    quoted,
+    read_schema,
+    readable,
+    rows,
+)
+from venomqa_hyp.adapters.sqlite.rows import Layout
+from venomqa_hyp.adapters.sqlite.statements import (
+    index_parts,
+    is_constant,
+    stops_half_way,
+    trigger_head,
+)
+
+_EXPRESSION = -2
+#: PRAGMA table_xinfo, column ``hidden``: 2 and 3 are generated columns.
+_GENERATED = (2, 3)
+
+
+class Unfit(Exception):
+    """A journal cannot be sound for this database; the text says why."""
+
+
+@attrs.frozen
+class TableInfo:
+    """One table, as its triggers have to see it.
+
+    :ivar conflicts: SQL conditions on rows of the table, with NEW in them: together they hold for
+        every row that NEW can replace.
+    """
+
+    layout: Layout
+    conflicts: tuple[str, ...]
+
+
+@attrs.frozen
+class Catalog:
+    """All tables.
+
+    :ivar schema: everything there is, without statistics.
+    :ivar counted: whether there are AUTOINCREMENT counters.
+    """
+
+    schema: Schema
+    tables: tuple[TableInfo, ...]
+    counted: bool
+
+    @property
+    def layouts(self) -> Mapping[int, Layout]:
+        """Return number -> each table."""
+        return {table.layout.number: table.layout for table in self.tables}
+
+
+def read_catalog(connection: sqlite3.Connection, *, with_triggers: bool) -> Catalog:
+    """Read what is there.
+
+    :param with_triggers: whether the application's own triggers can be kept from firing.
+    :raises Unfit: a journal would not be sound.
+    """
+    (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+    if encoding != "UTF-8":
+        raise Unfit(f"the text of the database is {encoding}, and has to be UTF-8")
+    schema, _ = read_schema(connection)
+    for kind, name, _, sql in schema:
+        if kind == "table" and (sql or "").upper().startswith("CREATE VIRTUAL"):
+            raise Unfit(f"{name} is a virtual table, whose changes fire no triggers")
+    names = [name for name in readable(schema) if name != COUNTERS]
+    _check_triggers(schema, names, with_triggers)
+    tables = tuple(_table(connection, schema, number, name) for number, name in enumerate(names, 1))
+    return Catalog(schema, tables, COUNTERS in readable(schema))
+
+
+def _check_triggers(schema: Schema, tables: list[str], with_triggers: bool) -> None:
+    known = {table.lower() for table in tables}
+    for kind, name, table, sql in schema:
+        # A trigger has the name of its table as its author wrote it. On a view it fires for none.
+        if kind != "trigger" or table.lower() not in known or not sql:
+            continue
+        if not with_triggers:
+            raise Unfit(
+                f"table {table} has a trigger of its own, {name}, and only Python 3.12 and later "
+                "can keep it from firing while rows are put back"
+            )
+        if trigger_head(sql)[0] == "AFTER" and stops_half_way(sql):
+            raise Unfit(
+                f"trigger {name} of table {table} has RAISE(IGNORE) or RAISE(FAIL), which can "
+                "keep a change from being written down"
+            )
+
+
+def _table(connection: sqlite3.Connection, schema: Schema, number: int, name: str) -> TableInfo:
+    if name.lower() in ("new", "old"):
+        raise Unfit(f"table {name} is called what triggers call a row")
+    info = rows(connection, f"PRAGMA table_xinfo({quoted(name)})")
+    indexes = _indexes(connection, name)
+    by_rowid, key_sql = _row_key(name, info, indexes)
+    shown = describe(connection, name)
+    plain = [row[1] for row in info if row[6] == 0]
+    alias = next((row[1] for row in info if quoted(row[1]) == key_sql), None)
+    stored = [column for column in plain if column != alias]
+    names = [*([alias or key_sql] if by_rowid else []), *stored]
+    layout = Layout(
+        number=number,
+        name=name,
+        stored=(*([key_sql] if by_rowid else []), *map(quoted, stored)),
+        key=(0,) if by_rowid else tuple(stored.index(column) for column in shown.key),
+        collations=("",) if by_rowid else _key_collations(indexes, shown.key),
+        shown=shown.columns,
+        shown_key=shown.key,
+        places=tuple(names.index(column) for column in shown.columns),
+        stays=not by_rowid or alias is not None,
+    )
+    statements = {entry[1]: entry[3] for entry in schema if entry[0] == "index"}
+    generated = {row[1] for row in info if row[6] in _GENERATED}
+    unique = [index for index in indexes if index.unique]
+    _refuse_changing_triggers(schema, name, unique, generated)
+    conflicts = [f"{layout.sql}.{key_sql} = NEW.{key_sql}"] if by_rowid else []
+    columns = _new_values(name, info, unique, generated)
+    conflicts += [_conflict(layout, index, statements.get(index.name), columns) for index in unique]
+    return TableInfo(layout, tuple(conflicts))
+
+
+@attrs.frozen
+class _Index:
+    """An index.
+
+    :ivar terms: (column number, column name, collation) of each indexed term.
+    """
+
+    name: str
+    unique: bool
+    is_key: bool
+    partial: bool
+    terms: tuple[tuple[int, str | None, str], ...]
+    has_rowid: bool
+
+
+def _indexes(connection: sqlite3.Connection, table: str) -> list[_Index]:
+    found = []
+    for _, name, unique, origin, partial in rows(connection, f"PRAGMA index_list({quoted(table)})"):
+        info = rows(connection, f"PRAGMA index_xinfo({quoted(name)})")
+        terms = tuple((row[1], row[2], row[4]) for row in info if row[5])
+        has_rowid = any(row[1] == -1 for row in info)
+        found.append(_Index(name, bool(unique), origin == "pk", bool(partial), terms, has_rowid))
+    return found
+
+
+def _row_key(table: str, info: list[tuple[Any, ...]], indexes: list[_Index]) -> tuple[bool, str]:
+    """Return whether rows are found by their rowid, and what the rowid is called in SQL."""
+    keys = [str(row[1]) for row in info if row[5]]
+    of_key = next((index for index in indexes if index.is_key), None)
+    if of_key is not None and not of_key.has_rowid:
+        return False, ""  # WITHOUT ROWID
+    if of_key is None and keys:
+        return True, quoted(keys[0])  # INTEGER PRIMARY KEY
+    taken = {str(row[1]).lower() for row in info}
+    for name in ROWID_NAMES:
+        if name not in taken:
+            return True, name
+    raise Unfit(f"the columns of table {table} hide its rowid by their names")
+
+
+def _key_collations(indexes: list[_Index], key: tuple[str, ...]) -> tuple[str, ...]:
+    (of_key,) = (index for index in indexes if index.is_key)
+    by_name = {name: collation for _, name, collation in of_key.terms}
+    return tuple(by_name[column] for column in key)
+
+
+def _refuse_changing_triggers(
+    schema: Schema, table: str, unique: list[_Index], generated: set[str]
+) -> None:
+    """Raise Unfit if a trigger can change what an UPDATE conflicts with, after ours has looked.
+
+    SQLite reads the columns that an UPDATE does not set once more after its BEFORE triggers. With
+    an index over one plain column there is no harm: what such a trigger writes there is looked at.
+    """
+    wide = [
+        index
+        for index in unique
+        if len(index.terms) > 1
+        or index.partial
+        or any(number == _EXPRESSION or name in generated for number, name, _ in index.terms)
+    ]
+    for kind, name, of_table, sql in schema:
+        is_here = kind == "trigger" and of_table.lower() == table.lower()
+        if is_here and wide and sql and trigger_head(sql) == ("BEFORE", "UPDATE"):
+            raise Unfit(
+                f"trigger {name} of table {table} can change a row while it is being updated, "
+                f"and so which rows {wide[0].name} lets it replace"
+            )
+
+
+def _conflict(layout: Layout, index: _Index, sql: str | None, columns: Mapping[str, str]) -> str:
+    """Return the condition for rows that NEW can replace by one index.
+
+    :param columns: name -> the value of NEW, as SQL.
+    """
+    terms, where = index_parts(sql) if sql else ([], "")
+    new_row = ", ".join(f"{value} AS {quoted(column)}" for column, value in columns.items())
+    conditions = [f"({where})"] if where else []
+    for place, (number, name, collation) in enumerate(index.terms):
+        if number == _EXPRESSION:
+            old = f"({terms[place]})"
+            new = f"(SELECT {terms[place]} FROM (SELECT {new_row}) AS {layout.sql})"
+        else:
+            old, new = f"{layout.sql}.{quoted(str(name))}", columns[str(name)]
+        conditions.append(f"{old} = {new} COLLATE {quoted(collation)}")
+    return " AND ".join(conditions)
+
+
+def _new_values(
+    table: str, info: list[tuple[Any, ...]], unique: list[_Index], generated: set[str]
+) -> dict[str, str]:
+    """Return column -> its value in NEW, as it will be written.
+
+    REPLACE writes the default where a column may not be NULL, and does so after BEFORE triggers.
+
+    :raises Unfit: that cannot be known before.
+    """
+    names = {name for index in unique for _, name, _ in index.terms}
+    computed = None in names or not generated.isdisjoint(map(str, names))
+    values = {}
+    for _, name, _, not_null, default, key, _ in info:
+        values[name] = new = f"NEW.{quoted(name)}"
+        if default is None or not (not_null or key):
+            continue
+        values[name] = f"ifnull({new}, {default})"
+        if (name in names and not is_constant(default)) or computed:
+            raise Unfit(
+                f"REPLACE can write the default of column {name} of table {table}, and which rows "
+                "are replaced then cannot be known before"
+            )
+    return values

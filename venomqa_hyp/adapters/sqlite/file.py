@@ -1,0 +1,160 @@
+"""A database file that others have open, and our connection to it."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
+
+_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+
+class File:
+    """A database file that other connections, mostly of another process, have open.
+
+    :param timeout: seconds to wait for a lock of another connection.
+    :raises DefinitionError: it is no path of a file.
+    :raises SystemUnavailable: it cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], timeout: float) -> None:
+        self._path = _checked_path(path)
+        self.where = f"SQLite database {self._path}"
+        self._timeout = timeout
+        self._file = self._identity()
+        with self.errors("open"):
+            self.connection = sqlite3.connect(
+                f"{self._path.as_uri()}?mode=rw",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=timeout,
+            )
+        try:
+            with self.errors("open"):
+                # Nothing here has to survive a power cut. It holds for this connection only.
+                self.connection.execute("PRAGMA synchronous = OFF")
+                self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def number(self, pragma: str) -> int:
+        """Return the number that a pragma answers with."""
+        (found,) = self.connection.execute(f"PRAGMA {pragma}").fetchone()
+        return int(found)
+
+    def version(self) -> int:
+        """Return a number that is another one after each commit of another connection."""
+        return self.number("data_version")
+
+    @contextmanager
+    def transaction(self, kind: str) -> Iterator[None]:
+        """Open a transaction, and end it without a change unless it was committed inside."""
+        self.connection.execute(f"BEGIN {kind}")
+        try:
+            yield
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+
+    def refuse_open_transaction(self, attempt: str) -> None:
+        """Refuse a transaction that another connection has open and has written in.
+
+        :raises RollbackError: it did not end within the timeout.
+        """
+        with self.errors(attempt, RollbackError), self.transaction("IMMEDIATE"):
+            pass
+
+    def refuse_old_readers(self) -> None:
+        """Raise RollbackError if a connection in WAL mode still reads from before the rollback."""
+        (busy, _, _) = self.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        if busy:
+            raise RollbackError(
+                f"{self.where}: rolled back, but after {self._timeout} s another connection still "
+                "reads the state before the rollback, so the application would go on with it. "
+                "It left a read transaction open: end it (commit, or read the cursor to its end) "
+                "before the action returns."
+            )
+
+    def refuse_replaced(self) -> None:
+        """Raise SystemUnavailable if the path leads to another file, or to none, by now."""
+        if self._identity() != self._file:
+            raise SystemUnavailable(
+                f"{self.where}: the file was deleted and created again, so this adapter and the "
+                "application no longer mean the same database. Keep the file and empty its tables "
+                "instead, or create the adapter after the application has started."
+            )
+
+    def close(self) -> None:
+        """Close our connection."""
+        self.connection.close()
+
+    def _identity(self) -> tuple[int, int]:
+        try:
+            found = os.stat(self._path)
+        except OSError as error:
+            raise SystemUnavailable(
+                f"{self.where} cannot be found ({error.strerror}). It is never created here: "
+                "start the application, or create its schema, before the adapter."
+            ) from error
+        return found.st_dev, found.st_ino
+
+    @contextmanager
+    def errors(
+        self, attempt: str, otherwise: type[RollbackError | SystemUnavailable] = SystemUnavailable
+    ) -> Iterator[None]:
+        """Translate SQLite's errors into ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise otherwise(self._explained(error, attempt)) from error
+
+    def _explained(self, error: sqlite3.Error, attempt: str) -> str:
+        problem = f"{self.where}: cannot {attempt}: {error}."
+        if is_lock(error):
+            return (
+                f"{problem} Another connection has held a lock for more than lock_timeout="
+                f"{self._timeout} s. The usual cause is a transaction or cursor that the "
+                "application left open: commit or roll back before the action returns (and do not "
+                "use PRAGMA locking_mode=EXCLUSIVE). If it only needs longer, pass "
+                "SQLiteAdapter(..., lock_timeout=30)."
+            )
+        if is_closed(error):
+            return f"{problem} The adapter was closed; create a new SQLiteAdapter."
+        return f"{problem} Check that the file is a SQLite 3 database which this user may write."
+
+
+def is_lock(error: sqlite3.Error) -> bool:
+    """Tell whether another connection's lock is the cause."""
+    # The low byte is the primary code; our own error in Image.restore has none.
+    code = getattr(error, "sqlite_errorcode", None)
+    return "locked" in str(error) if code is None else code & 0xFF in _LOCKED
+
+
+def is_closed(error: sqlite3.Error) -> bool:
+    """Tell whether the connection was closed."""
+    return "closed database" in str(error)
+
+
+def _checked_path(path: str | os.PathLike[str]) -> Path:
+    text = os.fspath(path)
+    if text in ("", ":memory:") or text.startswith("file::memory:"):
+        raise DefinitionError(
+            f"SQLiteAdapter({text!r}): a database in memory belongs to the connection that opened "
+            "it, and another connection sees an empty one. Pass the application's own "
+            "sqlite3.Connection: SQLiteAdapter(connection)."
+        )
+    if text.startswith("file:") or "://" in text:
+        raise DefinitionError(
+            f"SQLiteAdapter({text!r}) needs a path and got a URL: pass the plain path, such as "
+            "SQLiteAdapter('/tmp/shop.db')."
+        )
+    found = Path(text).absolute()
+    if found.is_dir():
+        raise SystemUnavailable(
+            f"SQLite database {found} is a directory: pass the path of the database file in it."
+        )
+    return found
