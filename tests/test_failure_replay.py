@@ -120,6 +120,7 @@ def test_a_failure_that_is_mended_is_told_and_removed(
     assert not found.exists()
 
 
+@pytest.mark.filterwarnings("ignore::venomqa_hyp.stateful.IdleActionWarning")
 @pytest.mark.parametrize(
     ("actions", "why"),
     [

@@ -14,6 +14,7 @@ from hypothesis.stateful import Bundle, consumes, multiple, run_state_machine_as
 
 from venomqa_hyp import Action, Context, World, from_context, venom_machine
 from venomqa_hyp.adapters.memory import MemoryAdapter
+from venomqa_hyp.stateful import IdleActionWarning
 
 both_ways = pytest.mark.parametrize("rollback", [True, False])
 
@@ -157,6 +158,7 @@ class Response:
         self.status_code = status_code
 
 
+@pytest.mark.filterwarnings("ignore::venomqa_hyp.stateful.IdleActionWarning")
 @given(
     specs=st.lists(
         st.tuples(
@@ -304,8 +306,10 @@ def test_a_machine_with_nothing_left_to_do_ends_quietly(rollback: bool) -> None:
     empty = Action("empty", do_nothing, target=Bundle("empty"), preconditions=["never"])
     taking = Action("taking", lambda api, context, it: None, arguments={"it": Bundle("empty")})
     run(venom_machine(world, [once], rollback=rollback))
-    run(venom_machine(world, [never], rollback=rollback))
-    run(venom_machine(world, [never, empty, taking], rollback=rollback))
+    with pytest.warns(IdleActionWarning, match="1 of 1 actions never ran"):
+        run(venom_machine(world, [never], rollback=rollback))
+    with pytest.warns(IdleActionWarning, match="3 of 3 actions never ran"):
+        run(venom_machine(world, [never, empty, taking], rollback=rollback))
 
 
 @both_ways

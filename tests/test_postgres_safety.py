@@ -62,6 +62,19 @@ def test_the_error_says_what_would_be_touched_and_how_to_permit_it(mode: str) ->
     check_destructive(target, mode, "prod")
 
 
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [("shop", "shop_test"), ("shop-live_test", "shop_test"), ("prod2", "test"), ("live", "test")],
+)
+def test_the_name_that_the_error_suggests_is_accepted(name: str, better: str) -> None:
+    """And a comment is suggested only where it would be enough."""
+    with pytest.raises(DefinitionError) as refused:
+        check_destructive(Target("127.0.0.1", name, ""), "journal", None)
+    assert f"(such as {better})" in str(refused.value)
+    assert ("COMMENT ON DATABASE" in str(refused.value)) == (name == "shop")
+    check_destructive(Target("127.0.0.1", better, ""), "journal", None)
+
+
 @pytest.mark.parametrize("given", ["shop", "", "PROD", "True"])
 def test_another_name_permits_nothing(given: str) -> None:
     """Not even a database that would be accepted without: the DSN may be the wrong one."""

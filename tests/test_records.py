@@ -94,7 +94,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Action("pay", pay_amount),
         "action 'pay': execute has the signature (api: Any, context: Any, amount: int) -> None, "
         "but it is called as execute(api, context): missing a required argument: 'amount'. "
-        "Write def pay(api, context): ...",
+        'Write arguments={"amount": a strategy}.',
+    ),
+    "misspelt argument": (
+        lambda: Action("pay", pay_amount, arguments={"amuont": st.integers()}),
+        "action 'pay': execute has the signature (api: Any, context: Any, amount: int) -> None, "
+        "but it is called as execute(api, context, amuont): missing a required argument: 'amount'. "
+        "Write arguments={\"amount\": a strategy}, and take 'amuont' out.",
     ),
     "preconditions in one text": (
         lambda: Action("pay", pay, preconditions="create"),  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ def problems(host: str, database: str, *, is_marked: bool = False) -> Iterator[s
     :param host: an address, or the folder of a socket.
     :param is_marked: whether something else than the name says that it is for tests.
     """
-    words = set(re.findall("[a-z]+", database.lower()))
+    words = _letters(database)
     if not is_local(host):
         yield f"its server is {host}, not this machine"
     if production := sorted(words & PRODUCTION_WORDS):
@@ -41,6 +41,19 @@ def is_permitted(allow_destructive: str | None, host: str, database: str, source
             f"that is the one you mean, else correct the {source}."
         )
     return allow_destructive is not None
+
+
+def name_for_tests(database: str) -> str:
+    """Return a name like that of a database, for one that may be overwritten."""
+    words = [word for word in re.split("[^A-Za-z0-9]+", database) if word]
+    kept = [word for word in words if not _letters(word) & PRODUCTION_WORDS]
+    if not any(_letters(word) & TEST_WORDS for word in kept):
+        kept.append("test")
+    return "_".join(kept)
+
+
+def _letters(text: str) -> set[str]:
+    return set(re.findall("[a-z]+", text.lower()))
 
 
 def is_local(host: str) -> bool:

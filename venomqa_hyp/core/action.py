@@ -103,6 +103,11 @@ def action(function: Callable[..., Any] | None = None, **keywords: Any) -> Any:
 
     def decorate(execute: Callable[..., Any]) -> Action:
         options = dict(keywords)
+        if not callable(execute):
+            raise DefinitionError(
+                f"@action was given {_a(execute)}, but it takes a function, and all else by "
+                'keyword. Write @action(arguments={"amount": st.integers(1, 100)}).'
+            )
         return Action(options.pop("name", execute.__name__), execute, **options)
 
     return decorate if function is None else decorate(function)
@@ -205,8 +210,22 @@ def _check_arguments(action: Action) -> None:
         wanted = ", ".join(["api", "context", *action.arguments])
         raise DefinitionError(
             f"action {action.name!r}: execute has the signature {signature}, but it is called as "
-            f"execute({wanted}): {error}. Write def {action.name}({wanted}): ..."
+            f"execute({wanted}): {error}. {_remedy(action, signature)}"
         ) from None
+
+
+def _remedy(action: Action, signature: inspect.Signature) -> str:
+    """Say what to write where a function and the arguments of its action do not match."""
+    wanted = ", ".join(["api", "context", *action.arguments])
+    own = list(signature.parameters.values())[2:]
+    undrawn = [item.name for item in own if item.default is item.empty]
+    undrawn = [name for name in undrawn if name not in action.arguments]
+    if not undrawn or not {"api", "context"}.issubset(signature.parameters):
+        return f"Write def {action.name}({wanted}): ..."
+    known = {item.name for item in own}
+    drawn = ", ".join(f'"{name}": a strategy' for name in undrawn)
+    spare = [f"take {name!r} out" for name in action.arguments if name not in known]
+    return f"Write {', and '.join([f'arguments={{{drawn}}}', *spare])}."
 
 
 def _check_preconditions(action: Action) -> None:

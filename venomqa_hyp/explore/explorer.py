@@ -82,7 +82,8 @@ class Explorer:
         nodes = self.atlas.nodes
         cut = any(node.depth >= self._max_depth for node in nodes)
         within = f" within depth {self._max_depth}" if cut else ""
-        told = f"all {len(self.atlas.graph)} states{within} explored"
+        count = len(self.atlas.graph)
+        told = f"{'the only state' if count == 1 else f'all {count} states'}{within} explored"
         if not self.kinds.all_exact:
             told += ", with arguments of each kind"
         if self.kinds.undrawable:

@@ -48,6 +48,8 @@ class Recorder:
 
     :param on_step: called after each execution.
     :ivar volatile: for each system, and for ``"context"``, the places that are left out.
+    :ivar succeeded: the names of the actions that did so at least once.
+    :ivar refusals: action name -> what its last failure said.
     """
 
     def __init__(
@@ -67,6 +69,8 @@ class Recorder:
         self.volatile: dict[str, frozenset[Place]] = {}
         self._known_as: dict[str, str] = {}
         self.executions: Counter[str] = Counter()
+        self.succeeded: set[str] = set()
+        self.refusals: dict[str, str] = {}
         self.recalled = 0
         self.repeated = 0
         self._proven: set[str] = set()
@@ -178,7 +182,12 @@ class Recorder:
         try:
             # What has no digest, as st.data(), is not to be copied either.
             given = step.arguments if step.key is None else snapshot(dict(step.arguments))
-            return self.world.act(self.actions[step.action], given)
+            result = self.world.act(self.actions[step.action], given)
+            if result.success:
+                self.succeeded.add(step.action)
+            else:
+                self.refusals[step.action] = result.error or "failed"
+            return result
         finally:
             if self._on_step is not None:
                 self._on_step(self)

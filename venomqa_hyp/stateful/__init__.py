@@ -1,6 +1,7 @@
 """Actions and invariants as a Hypothesis state machine on a World that rolls back."""
 
 from venomqa_hyp.stateful.guidance import ActionDraws
+from venomqa_hyp.stateful.idle import IdleActionWarning
 from venomqa_hyp.stateful.internals import as_in_test_case
 from venomqa_hyp.stateful.machine import VenomStateMachine, venom_machine
 from venomqa_hyp.stateful.run import DivergenceWarning, Run
@@ -11,6 +12,7 @@ __all__ = [
     "ActionDraws",
     "DivergenceWarning",
     "FailureFileWarning",
+    "IdleActionWarning",
     "Run",
     "VenomStateMachine",
     "as_in_test_case",

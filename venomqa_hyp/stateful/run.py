@@ -26,6 +26,7 @@ from venomqa_hyp.explore import (
 )
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.guidance import Guidance
+from venomqa_hyp.stateful.idle import IdleActionWarning, describe_idle
 from venomqa_hyp.stateful.reduction import Reduction
 from venomqa_hyp.stateful.walk import LiveWalk, Outcome, RecordedWalk, RehearsedWalk
 from venomqa_hyp.world import Chain, World
@@ -67,6 +68,7 @@ class Run:
         self.executed_before_failure: int | None = None
         self.test_cases = 0
         self.divergence: str | None = None
+        self.idle: str | None = None
         self.stopped: BaseException | None = None
         self.can_start_over = False
         self._closing_failures: list[str] = []
@@ -212,10 +214,16 @@ class Run:
             warnings.warn(
                 f"The World does not repeat itself: {self.divergence} The run went on without its "
                 "record and executed every step again. Put what keeps this state into the World, "
-                "or leave it out of what is observed.",
+                "or leave it out of what is observed. Where the API writes after it has answered, "
+                "wait for that with World(..., settle=...).",
                 DivergenceWarning,
                 stacklevel=2,
             )
+
+    def warn_of_idle(self, machine: str, *, whole: bool) -> None:
+        """Warn of actions that did nothing, where a whole run found nothing."""
+        if self.idle is not None and whole and not self.violations:
+            warnings.warn(f"{machine}: {self.idle}", IdleActionWarning, stacklevel=2)
 
     def raise_exception(self, path: Sequence[Step], result: ActionResult) -> NoReturn:
         """Raise what an action raised, as it was raised the first time."""
@@ -304,6 +312,8 @@ class Run:
 
     def _summary(self, recorder: Recorder) -> ExplorationResult:
         executed = [name for name in self.definition.actions if recorder.executions[name]]
+        if self.test_cases:
+            self.idle = describe_idle(recorder)
         graph = self._explored or recorder.graph
         if graph is not recorder.graph:
             graph.include(recorder.graph)

@@ -111,7 +111,10 @@ class _MisfitError(Exception):
 def _draft(recorder: Recorder, number: int, saved: SavedStep) -> Draft:
     action = recorder.actions.get(saved.action)
     if action is None:
-        raise _MisfitError(f"there is no action {saved.action!r}")
+        raise _MisfitError(
+            f"there is no action {saved.action!r}, only {', '.join(sorted(recorder.actions))}. If "
+            "it was renamed, write the new name into the file; if it is gone, delete the file."
+        )
     given: dict[str, Given] = {}
     for name, strategy in action.arguments.items():
         pool = pool_of(strategy)

@@ -54,7 +54,7 @@ def run_scope(*, shrinks: bool = True, step_count: int = 50) -> Iterator[None]:
         _step_count.reset(count_token)
         with ExitStack() as ending:
             for machine, run in runs.items():
-                ending.callback(end_run, machine, run)
+                ending.callback(end_run, machine, run, whole=True)
         for run in runs.values():
             if run.stopped is not None:
                 # Whatever is on its way instead is what Hypothesis made of it.
@@ -77,8 +77,11 @@ def find_run(machine: type, definition: Definition) -> tuple[Run, bool]:
     return runs[machine], False
 
 
-def end_run(machine: Any, run: Run) -> None:
-    """End a run; a failure to do so never hides the error that is on its way."""
+def end_run(machine: Any, run: Run, *, whole: bool = False) -> None:
+    """End a run; a failure to do so never hides the error that is on its way.
+
+    :param whole: whether these were all test cases of a run, and not one driven by hand.
+    """
     __tracebackhide__ = True
     first = run.stopped or sys.exception()
     if isinstance(first, StopRun):
@@ -88,6 +91,7 @@ def end_run(machine: Any, run: Run) -> None:
         if summary is not None:
             machine.last_run = summary
         run.warn()
+        run.warn_of_idle(machine.__name__, whole=whole and first is None)
     except (VenomError, Warning) as error:
         if first is None:
             raise

@@ -4,7 +4,7 @@ Only where the connection leads and the name of the database are looked at: no s
 application and no environment.
 """
 
-from venomqa_hyp.adapters.marked import is_permitted, problems
+from venomqa_hyp.adapters.marked import is_permitted, name_for_tests, problems
 from venomqa_hyp.adapters.mysql.driver import Target
 from venomqa_hyp.errors import DefinitionError
 
@@ -24,6 +24,7 @@ def check_destructive(target: Target, allow_destructive: str | None) -> None:
         f"MySQL database {name!r} on {target.host} is refused: {'; '.join(found)}. For the "
         "length of a run, triggers would be installed on all its tables and a second database "
         "beside it, and rows of every table would be deleted and written to set them back. Use a "
-        f"database of this machine whose name has the word test or venomqa (such as {name}_test), "
-        f"or say by its name that it is meant to be overwritten: allow_destructive={name!r}"
+        "database of this machine whose name has the word test or venomqa (such as "
+        f"{name_for_tests(name)}), or say by its name that it is meant to be overwritten: "
+        f"allow_destructive={name!r}"
     )

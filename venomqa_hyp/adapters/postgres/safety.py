@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import attrs
 
-from venomqa_hyp.adapters.marked import is_permitted, problems
+from venomqa_hyp.adapters.marked import is_permitted, name_for_tests, problems
 from venomqa_hyp.adapters.postgres.catalog import quoted
 from venomqa_hyp.adapters.postgres.driver import Connection
 from venomqa_hyp.errors import DefinitionError
@@ -66,9 +66,19 @@ def check_destructive(target: Target, mode: str, allow_destructive: str | None) 
     raise DefinitionError(
         f"PostgreSQL database {name!r} on {target.host} is refused: {'; '.join(found)}. "
         f"Mode {mode!r} would {TOUCHES[mode]}. Use a database of this machine whose name has the "
-        f"word test or venomqa (such as {name}_test), or mark a local one:\n\n"
-        f"    COMMENT ON DATABASE {quoted(name)} IS 'venomqa: rows may be overwritten'\n\n"
-        f"or, if it is meant to be overwritten, say so by its name: allow_destructive={name!r}"
+        f"word test or venomqa (such as {name_for_tests(name)}){_marking(target)} "
+        f"if it is meant to be overwritten, say so by its name: allow_destructive={name!r}"
+    )
+
+
+def _marking(target: Target) -> str:
+    """Say how to mark a database, where that would be enough."""
+    if list(problems(target.host, target.database, is_marked=True)):
+        return ", or,"
+    return (
+        ", or mark a local one:\n\n"
+        f"    COMMENT ON DATABASE {quoted(target.database)} IS "
+        "'venomqa: rows may be overwritten'\n\nor,"
     )
 
 

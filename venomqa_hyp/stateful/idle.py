@@ -1,0 +1,49 @@
+"""Tell of actions that did nothing in a whole run, which then says nothing of them."""
+
+from collections.abc import Iterable
+
+from hypothesis.stateful import Bundle
+
+from venomqa_hyp.core import Action, FromContext
+from venomqa_hyp.explore import Recorder
+
+
+class IdleActionWarning(UserWarning):
+    """A run found nothing, and some actions were never executed, or none ever succeeded."""
+
+
+def describe_idle(recorder: Recorder) -> str | None:
+    """Say which actions were never executed and what they need, or that none ever succeeded."""
+    actions = list(recorder.actions.values())
+    idle = [action for action in actions if not recorder.executions[action.name]]
+    if idle:
+        missing = "; ".join(f"{item.name} ({_needs(item, recorder.succeeded)})" for item in idle)
+        return (
+            f"{len(idle)} of {len(actions)} actions never ran, so this run says nothing about: "
+            f"{missing}."
+        )
+    if not recorder.succeeded:
+        answers = "; ".join(f"{name}: {error}" for name, error in recorder.refusals.items())
+        return (
+            f"no action ever succeeded in {recorder.executed} executions, so finding no failure "
+            f"says little. The last of each: {answers}. Correct the requests; where a refusal is "
+            "what the action is to see, let it check that and return None."
+        )
+    return None
+
+
+def _needs(action: Action, succeeded: Iterable[str]) -> str:
+    needs = [f"{name} to succeed first" for name in action.required if name not in succeeded]
+    for value in action.arguments.values():
+        if isinstance(value, FromContext):
+            needs.append(f"a value under the context key {value.key!r}")
+        elif isinstance(value, Bundle):
+            needs.append(f"a value in the Bundle {value.name!r}")
+    needs += [f"its precondition {_name(guard)} to hold" for guard in action.guards]
+    if not needs:
+        return "it needs nothing: raise max_examples"
+    return f"it needs {' and '.join(dict.fromkeys(needs))}"
+
+
+def _name(guard: object) -> str:
+    return getattr(guard, "__qualname__", None) or repr(guard)
