@@ -301,6 +301,21 @@ REFUSED: dict[str, tuple[Callable[[], World], str]] = {
         "systems is [1] of type list, but it maps names to adapters. "
         'Write World(api, {"db": SQLiteAdapter("orders.db")}).',
     ),
+    "a system for all systems": (
+        lambda: World(None, MemoryAdapter()),  # type: ignore[arg-type]
+        "systems is MemoryAdapter({}, name='memory') of type MemoryAdapter, but it maps names to "
+        'adapters. Write World(api, {"db": SQLiteAdapter("orders.db")}).',
+    ),
+    "class for a system": (
+        lambda: World(None, {"db": MemoryAdapter}),  # type: ignore[dict-item]
+        "system 'db' is the class MemoryAdapter itself, but a system is an object of it. Write "
+        "MemoryAdapter(...).",
+    ),
+    "address for a client": (
+        lambda: World("http://127.0.0.1:8000"),
+        "api is the text 'http://127.0.0.1:8000', which actions could call nothing on. Write "
+        "World(HttpClient('http://127.0.0.1:8000'), systems), or give a client of your own.",
+    ),
     "system named api": (
         lambda: World(None, {"api": Snapshots()}),
         "a system is named 'api', but system names are strings other than 'api' and 'context', "

@@ -72,6 +72,11 @@ class World:
         settle_timeout: float = 5.0,
     ) -> None:
         _check_systems(systems)
+        if isinstance(api, str):
+            raise DefinitionError(
+                f"api is the text {api!r:.60}, which actions could call nothing on. Write "
+                f"World(HttpClient({api!r:.60}), systems), or give a client of your own."
+            )
         if not isinstance(context, Mapping):
             raise DefinitionError(
                 f"context is {context!r:.60} of type {type(context).__name__}, but it maps keys to "
@@ -326,7 +331,7 @@ class World:
 
 
 def _check_systems(systems: object) -> None:
-    if not isinstance(systems, Mapping):
+    if not isinstance(systems, Mapping) or isinstance(systems, Rollbackable):
         raise DefinitionError(
             f"systems is {systems!r:.60} of type {type(systems).__name__}, but it maps names to "
             'adapters. Write World(api, {"db": SQLiteAdapter("orders.db")}).'
@@ -336,6 +341,11 @@ def _check_systems(systems: object) -> None:
             raise DefinitionError(
                 f"a system is named {name!r}, but system names are strings other than "
                 f"{' and '.join(sorted(map(repr, _RESERVED)))}, which the World uses itself."
+            )
+        if isinstance(system, type):
+            raise DefinitionError(
+                f"system {name!r} is the class {system.__name__} itself, but a system is an object "
+                f"of it. Write {system.__name__}(...)."
             )
         missing = [method for method in _REQUIRED if not callable(getattr(system, method, None))]
         if missing:

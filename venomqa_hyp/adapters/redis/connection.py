@@ -38,6 +38,7 @@ _REMEDIES = {
     "MISCONF": "The server cannot write its snapshot: CONFIG SET stop-writes-on-bgsave-error no.",
     "LOADING": "The server is still loading its data: wait for it before the run.",
     "MASTERDOWN": "This server is a replica: pass the URL of its master.",
+    "UNREACHABLE": "Start the server, or correct the URL: redis://host:6379/0.",
 }
 
 
@@ -226,7 +227,7 @@ class Connection:
         except (redis.RedisError, OSError) as error:
             self.close()
             raise ConnectionLost(
-                f"Redis {self.where} does not answer: {error}{_remedy(error)}"
+                f"Redis {self.where} does not answer: {str(error).rstrip('.')}{_remedy(error)}"
             ) from error
 
     def _answers(self, sent: bytes, count: int) -> list[Any]:
@@ -247,6 +248,7 @@ def _remedy(error: Exception) -> str:
         "AuthenticationError": "WRONGPASS",
         "AuthenticationWrongNumberOfArgsError": "WRONGPASS",
         "BusyLoadingError": "LOADING",
+        "ConnectionError": "UNREACHABLE",
         "NoPermissionError": "NOPERM",
         "OutOfMemoryError": "OOM",
         "ReadOnlyError": "READONLY",
