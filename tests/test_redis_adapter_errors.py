@@ -248,7 +248,7 @@ def test_command_that_fails_is_an_error(
         write = mirror.write_commands
 
         def damaged(key: bytes, dump: bytes, *rest: Any) -> Any:
-            return write(key, dump[:-1] + b"?" if key == b"bad" else dump, *rest)
+            return write(key, dump[:-1] + bytes([dump[-1] ^ 1]) if key == b"bad" else dump, *rest)
 
         monkeypatch.setattr(mirror, "write_commands", damaged)
         with pytest.raises(
