@@ -379,6 +379,17 @@ def test_observation_shows_what_differs(db: sqlite3.Connection, path: Path) -> N
         assert set(told) == {"orders", "customers"}
 
 
+def test_other_content_at_the_beginning_is_another_state(
+    db: sqlite3.Connection, path: Path
+) -> None:
+    digests = []
+    for total in (10, 11, 10):
+        db.execute("UPDATE orders SET total = ? WHERE id = 1", (total,))
+        with closing(journal(path)) as system:
+            digests.append(system.observe().digest)
+    assert digests[0] == digests[2] != digests[1]
+
+
 def test_rowid_of_a_table_with_another_key_is_restored_and_not_observed(
     db: sqlite3.Connection, path: Path
 ) -> None:

@@ -94,8 +94,9 @@ def observation(
     :param tables: number -> each observed table.
     :param others: what stands beside ``tables`` in the data, such as sequences.
     """
+    bases = {table.name: table.base for table in tables.values()}
     weights = {
-        tables[number].name: (tables[number].base, of_table.weight)
+        tables[number].name: of_table.weight
         for number, of_table in delta.tables.items()
         if number in tables and of_table.weight
     }
@@ -103,5 +104,5 @@ def observation(
         system,
         {"tables": Rows(tables, delta), **others},
         metadata,
-        known_digest=digest([weights, others], where=f"{system} observation"),
+        known_digest=digest([bases, weights, others], where=f"{system} observation"),
     )

@@ -83,9 +83,10 @@ class JournalStore:
             f"SELECT * FROM {NOTES} WHERE seq > ? ORDER BY seq", (self._taken,)
         ).fetchall()
         counters = self._read_counters()
-        if self._seen is not None and not notes and counters == self._counters:
-            self._warn()
+        unexplained = self._seen is not None and not notes and counters == self._counters
         self._seen, self._counters = version, counters
+        if unexplained:
+            self._warn()
         if notes:
             self._taken = notes[-1][0]
         untold, self._untold = self._untold, ()
