@@ -22,7 +22,7 @@ from venomqa_hyp.cli.report import progress, show_summary, show_violation
 from venomqa_hyp.cli.screen import Screen
 from venomqa_hyp.core import Action, ExplorationResult, Invariant
 from venomqa_hyp.errors import DefinitionError, VenomError, WorldError
-from venomqa_hyp.stateful import Run, VenomStateMachine, venom_machine, watching
+from venomqa_hyp.stateful import IdleActionWarning, Run, VenomStateMachine, venom_machine, watching
 from venomqa_hyp.world import World
 
 PACKAGE = Path(__file__).parent.parent
@@ -199,7 +199,9 @@ def _explore(
             interrupts.check()
             update(progress(run, perf_counter() - start))
 
-        with watching(stepped):
+        with watching(stepped), warnings.catch_warnings():
+            # The summary counts the executions of each action.
+            warnings.simplefilter("ignore", IdleActionWarning)
             found = _failure_of(machine, options)
     run = machine.last_run
     if run is None or (found is not None and not run.violations):

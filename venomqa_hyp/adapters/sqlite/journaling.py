@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
-from venomqa_hyp.adapters.journal import Journal, JournalHandle, Table
+from venomqa_hyp.adapters.journal import IDENTIFIED_ROWS, Journal, JournalHandle, Table
 from venomqa_hyp.adapters.sqlite import installation, reading
 from venomqa_hyp.adapters.sqlite.catalog import Catalog
 from venomqa_hyp.adapters.sqlite.file import File
@@ -13,9 +13,6 @@ from venomqa_hyp.adapters.sqlite.rows import Layout, decoded, packed
 from venomqa_hyp.adapters.sqlite.store import JournalStore
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import SystemUnavailable
-
-#: Up to so many rows the content at the beginning is identified by itself, beyond by their number.
-_IDENTIFIED_ROWS = 5000
 
 
 class JournalMode:
@@ -121,8 +118,8 @@ class JournalMode:
 
     def _base(self, layout: Layout) -> str:
         sql = f"SELECT {', '.join(layout.stored)} FROM {layout.sql} NOT INDEXED"
-        first = self._file.connection.execute(f"{sql} LIMIT {_IDENTIFIED_ROWS + 1}").fetchall()
-        if len(first) > _IDENTIFIED_ROWS:
+        first = self._file.connection.execute(f"{sql} LIMIT {IDENTIFIED_ROWS + 1}").fetchall()
+        if len(first) > IDENTIFIED_ROWS:
             (count,) = self._file.connection.execute(
                 f"SELECT count(*) FROM {layout.sql}"
             ).fetchone()
