@@ -156,7 +156,8 @@ class FailureFolder:
                 return path
         for stem in _file_stems(failure.machine, failure.name):
             path = self.path / f"{stem}.json"
-            if not os.path.lexists(path):
+            # Another process may have saved the same failure since the folder was read.
+            if not os.path.lexists(path) or _holds(path, failure):
                 _write(path, text)
                 return path
         raise FileExistsError(
@@ -199,6 +200,14 @@ class FailureFolder:
                 "save() of this folder returned."
             )
         Path(path).unlink(missing_ok=True)
+
+
+def _holds(path: Path, failure: SavedFailure) -> bool:
+    try:
+        saved = _failure_from(_read(path))
+    except (OSError, ValueError):
+        return False
+    return (saved.machine, saved.name) == (failure.machine, failure.name)
 
 
 def _text_of_file(failure: SavedFailure) -> str:
