@@ -79,7 +79,8 @@ def test_the_beginning_is_identified_by_its_content(db: Database) -> None:
 
 def test_tables_and_columns_that_are_not_observed_are_rolled_back(db: Database) -> None:
     db.execute("CREATE TABLE hidden (a serial)", "CREATE SEQUENCE alone")
-    options = {"observe_tables": ["orders"], "ignore_columns": ["orders.note", "total"]}
+    ignored = ["orders.note", "total", "hidden.a"]
+    options = {"observe_tables": ["orders"], "ignore_columns": ignored}
     with closing(journal(db, **options)) as system:
         before, content = system.observe(), db.dump()
         handle = system.checkpoint("before")

@@ -14,10 +14,13 @@ def observed_tables(connection: Connection, catalog: Catalog, choice: Choice) ->
 
     :raises DefinitionError: a name in the choice does not exist.
     """
-    roots = [root for root in catalog.roots if choice.observes(root.name)]
-    columns = {root.name: [column.name for column in root.columns] for root in roots}
-    choice.check([root.name for root in catalog.roots], columns, PARTITIONS)
-    return {root.number: _table(connection, root, choice) for root in roots}
+    columns = {root.name: [column.name for column in root.columns] for root in catalog.roots}
+    choice.check(columns, columns, PARTITIONS)
+    return {
+        root.number: _table(connection, root, choice)
+        for root in catalog.roots
+        if choice.observes(root.name)
+    }
 
 
 def _table(connection: Connection, root: Relation, choice: Choice) -> Table:
