@@ -1,6 +1,5 @@
 """Mode template: the whole database is put back, whatever was changed in it."""
 
-import os
 import random
 import re
 import subprocess
@@ -63,10 +62,6 @@ def of(mode: TemplateMode, server: str) -> list[str]:
     return [name for name in copies(server) if mode._server.owner in name]
 
 
-@pytest.mark.skipif(
-    "VENOMQA_TEMPLATE_CONTRACT" not in os.environ,
-    reason="copies a database some hundred times; set VENOMQA_TEMPLATE_CONTRACT=1",
-)
 def test_it_keeps_the_contract(dsn: str) -> None:
     """Every rule of Rollbackable holds."""
 
