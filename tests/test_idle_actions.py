@@ -5,10 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis.stateful import Bundle, run_state_machine_as_test
+from hypothesis import assume, settings
+from hypothesis.stateful import Bundle, invariant, run_state_machine_as_test
 
-from venomqa_hyp import Action, Context, Invariant, World, action, from_context, venom_machine
+from venomqa_hyp import BFS, Action, Context, Invariant, World, action, from_context, venom_machine
 from venomqa_hyp.adapters import MemoryAdapter
 from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.stateful import IdleActionWarning
@@ -53,7 +53,7 @@ def test_a_precondition_that_never_succeeded_is_named() -> None:
     """And one that did is not."""
     paid = Action("pay", refuse, preconditions=["toggle"])
     refund = Action("refund", toggle, preconditions=["toggle", "pay"])
-    assert told(TOGGLE, paid, refund).endswith("refund (it needs pay to succeed first).")
+    assert told(TOGGLE, paid, refund).endswith("refund (it needs pay to succeed before it).")
 
 
 def test_a_run_in_which_every_request_is_refused_is_told() -> None:
@@ -76,3 +76,28 @@ def test_a_function_is_what_the_decorator_takes() -> None:
     """Its keywords have to be keywords."""
     with pytest.raises(DefinitionError, match="but it takes a function, and all else by keyword"):
         action({"amount": 1})  # type: ignore[arg-type]
+
+
+def test_a_failure_that_no_test_case_met_again_is_told_and_no_warning() -> None:
+    """Exploring finds it; the user's own invariant rejects every test case that would show it."""
+
+    def count(api: Any, context: Context) -> None:
+        api["n"] = api.get("n", 0) + 1
+        assert api["n"] < 3, "three"
+
+    never = Action("never", toggle, preconditions=[lambda context: "key" in context])
+    store = MemoryAdapter()
+    machine = venom_machine(
+        World(store, {"store": store}), [Action("count", count), never], strategy=BFS()
+    )
+
+    class Rejecting(machine):  # type: ignore[misc, valid-type]
+        @invariant()
+        def rejects(self) -> None:
+            assume(store.data.get("n", 0) < 2)
+
+    given = settings(max_examples=20, database=None, derandomize=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(AssertionError, match="three"):
+            run_state_machine_as_test(Rejecting, settings=given)

@@ -412,7 +412,9 @@ TRIGGERS = """
     CREATE TRIGGER first BEFORE INSERT ON stock FOR EACH ROW SET NEW.amount = NEW.amount * 2;
     CREATE TRIGGER second BEFORE INSERT ON stock FOR EACH ROW SET NEW.amount = NEW.amount + 1;
     CREATE TRIGGER noted AFTER INSERT ON stock FOR EACH ROW
-        INSERT INTO log VALUES (CONCAT('é ', NEW.sku));
+        --
+        INSERT INTO log -- a blank line of comment comes first
+        VALUES (CONCAT('é ', NEW.sku));
     CREATE TRIGGER kept BEFORE DELETE ON stock FOR EACH ROW
         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'nothing is ever deleted'
 """

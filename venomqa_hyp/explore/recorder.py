@@ -371,11 +371,14 @@ class Recorder:
             self.graph.replace(self.graph.states[oldest].without_data())
 
     def _ask_again(self, step: Step, arrived: State) -> None:
-        """Ask the invariants in a known state that a new step led to: they must say the same.
-
-        Whether they write there was seen when they were asked first.
-        """
+        """Ask the invariants in a known state that a new step led to: they must say the same."""
         verdicts = [self.judge(item) for item in self.invariants]
+        if not verdicts:
+            return
+        if not self._invariants_write and self.world.observe().exact != arrived.exact:
+            self._invariants_write = True
+            self.mover.lose()
+            return
         for known, now in zip(self._verdicts[arrived.id], verdicts, strict=True):
             if known.holds != now.holds:
                 if not now.holds:

@@ -33,7 +33,8 @@ def describe_idle(recorder: Recorder) -> str | None:
 
 
 def _needs(action: Action, succeeded: Iterable[str]) -> str:
-    needs = [f"{name} to succeed first" for name in action.required if name not in succeeded]
+    first = [name for name in action.required if name not in succeeded] or action.required
+    needs = [f"{name} to succeed before it" for name in first]
     for value in action.arguments.values():
         if isinstance(value, FromContext):
             needs.append(f"a value under the context key {value.key!r}")
@@ -41,7 +42,7 @@ def _needs(action: Action, succeeded: Iterable[str]) -> str:
             needs.append(f"a value in the Bundle {value.name!r}")
     needs += [f"its precondition {_name(guard)} to hold" for guard in action.guards]
     if not needs:
-        return "it needs nothing: raise max_examples"
+        return "it needs nothing but more test cases"
     return f"it needs {' and '.join(dict.fromkeys(needs))}"
 
 

@@ -122,15 +122,14 @@ class Reduction:
 
     def choices_of(self, action: Action, argument: str, value: Any) -> Choices | None:
         """Return choices that make the value of an argument, where some can be found."""
-        try:
-            text = canonical_text(value)
-        except DigestError:
+        text = _text_of(value)
+        if text is None:
             return None  # nothing tells whether the same value is made again
         strategy = action.arguments[argument]
         known = self._made.get((action.name, argument, text))
         for choices in [*([] if known is None else [known]), *_likely_choices(strategy, value)]:
             made = redraw(strategy, choices)
-            if made is not None and canonical_text(made.value) == text:
+            if made is not None and _text_of(made.value) == text:
                 return choices
         return None
 
@@ -335,6 +334,13 @@ class Reduction:
         for name, given in taken.draft.given.items():
             if isinstance(given, Drawn):
                 self._made[taken.step.action, name, canonical_text(given.value)] = given.choices
+
+
+def _text_of(value: Any) -> str | None:
+    try:
+        return canonical_text(value)
+    except DigestError:
+        return None
 
 
 def _likely_choices(strategy: SearchStrategy[Any], value: Any) -> Iterator[Choices]:

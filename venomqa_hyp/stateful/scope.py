@@ -86,22 +86,28 @@ def end_run(machine: Any, run: Run, *, whole: bool = False) -> None:
     first = run.stopped or sys.exception()
     if isinstance(first, StopRun):
         first = None  # nothing was left to do
+    problem: Exception | None = None
     try:
         summary = run.close()
         if summary is not None:
             machine.last_run = summary
         run.warn()
-        run.warn_of_idle(machine.__name__, whole=whole and first is None)
+        if not run.reduction.unreported:
+            run.warn_of_idle(machine.__name__, whole=whole and first is None)
     except (VenomError, Warning) as error:
-        if first is None:
-            raise
-        first.add_note(f"While ending the run: {error}")
+        problem = error
     left = run.reduction.unreported
-    if first is not None:
-        for found in left:
-            if found is not first:
-                first.add_note(f"Found as well, and not met again before the run ended: {found!r}")
-    elif len(left) == 1:
-        raise left[0]
-    elif left:
-        raise BaseExceptionGroup("failures not met again before the run ended", left)
+    told = first or _joined(left) or problem
+    if problem is not None and told is not None and told is not problem:
+        told.add_note(f"While ending the run: {problem}")
+    if first is None and told is not None:
+        raise told
+    for found in left:
+        if first is not None and found is not first:
+            first.add_note(f"Found as well, and not met again before the run ended: {found!r}")
+
+
+def _joined(failures: list[BaseException]) -> BaseException | None:
+    if len(failures) > 1:
+        return BaseExceptionGroup("failures not met again before the run ended", failures)
+    return failures[0] if failures else None

@@ -14,7 +14,7 @@ from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 #: What the names of our own triggers begin with.
 PREFIX = "venomqa_"
 _NEEDS_PRIVILEGE = 1227
-_BLANK = r"(?:\s|/\*.*?\*/|#[^\n]*\n|--\s[^\n]*\n)"
+_BLANK = r"(?:\s|/\*.*?\*/|#[^\n]*\n|--(?:[^\S\n][^\n]*)?\n)"
 _WORD = r"`(?:[^`]|``)*`|\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[\w$]+"
 _HEAD = re.compile(rf"{_BLANK}|(?P<word>{_WORD})|.", re.DOTALL)
 _ORDER = re.compile(

@@ -34,13 +34,15 @@ def observed_table(connection: Connection, layout: Layout, choice: Choice) -> Ta
         layout.name,
         names,
         key if set(key) <= set(names) else (),
-        _base(connection, layout),
+        _base(connection, layout, names),
         layout.reader(names),
     )
 
 
-def _base(connection: Connection, layout: Layout) -> str:
-    row = layout.written(quoted(layout.name))
+def _base(connection: Connection, layout: Layout, names: tuple[str, ...]) -> str:
+    counted = [column for column in layout.columns if column.name in names]
+    written = [column.written(quoted(layout.name)) for column in counted]
+    row = f"CONCAT_WS(',',{','.join(written or [repr('')])})"
     halves = ", ".join(
         f"SUM(CAST(CONV(SUBSTRING(content, {start}, 15), 16, 10) AS DECIMAL(20)))"
         for start in (1, 16)

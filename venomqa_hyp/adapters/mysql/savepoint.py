@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from venomqa_hyp.adapters.journal import Choice
-from venomqa_hyp.adapters.lifetime import not_live
+from venomqa_hyp.adapters.lifetime import closed, not_live
 from venomqa_hyp.adapters.mysql import catalog
 from venomqa_hyp.adapters.mysql.driver import Failed, Result, Target, quoted
 from venomqa_hyp.adapters.mysql.observing import observed_columns, observed_layouts
@@ -177,6 +177,7 @@ class SavepointMode:
         :raises RollbackError: the transaction of the test was ended, or the application used
             another connection.
         """
+        self._refuse_closed()
         self._number += 1
         handle = SavepointHandle(name, f"venomqa_{self._number}")
         self._connection.run(
@@ -208,10 +209,15 @@ class SavepointMode:
 
         :raises RollbackError: the application used another connection.
         """
+        self._refuse_closed()
         self._witness.check()
         tables = {table: self._read(table) for table in self._layouts}
         data = {"tables": tables, "queries": self.queries.answers()}
         return Observation.create(self.name, data, {"mode": "savepoint"})
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise closed(self.name)
 
     def is_live(self, handle: SavepointHandle) -> bool:
         """Tell whether ``handle`` can be rolled back to."""

@@ -1,7 +1,7 @@
 """How tables are observed, and what identifies their content at the beginning."""
 
 from venomqa_hyp.adapters.journal import IDENTIFIED_ROWS, Choice, Table
-from venomqa_hyp.adapters.postgres.catalog import Catalog, Relation
+from venomqa_hyp.adapters.postgres.catalog import Catalog, Column, Relation
 from venomqa_hyp.adapters.postgres.driver import Connection
 from venomqa_hyp.adapters.postgres.rows import Reader, load_of
 
@@ -34,14 +34,14 @@ def _table(connection: Connection, root: Relation, choice: Choice) -> Table:
         root.name,
         names,
         root.key if set(root.key) <= set(names) else (),
-        _base(connection, root),
+        _base(connection, root, tuple(column for _, column in observed)),
         Reader([(place, load_of(column.type)) for place, column in observed]),
     )
 
 
-def _base(connection: Connection, root: Relation) -> str:
+def _base(connection: Connection, root: Relation, columns: tuple[Column, ...]) -> str:
     only = "" if root.partitioned else "ONLY "
-    row = root.row(root.columns, "r")
+    row = root.row(columns, "r")
     ((rows, content),) = connection.execute(
         f"SELECT count(*), sum(hashtextextended(content, 0))::text FROM "
         f"(SELECT {row} AS content FROM {only}{root.sql} AS r LIMIT {IDENTIFIED_ROWS + 1}) AS s"

@@ -23,7 +23,6 @@ from venomqa_hyp.adapters.sqlite.reading import (
 from venomqa_hyp.adapters.sqlite.rows import Layout
 from venomqa_hyp.adapters.sqlite.statements import (
     index_parts,
-    is_constant,
     stops_half_way,
     trigger_head,
 )
@@ -127,12 +126,11 @@ def _table(connection: sqlite3.Connection, schema: Schema, number: int, name: st
         stays=not by_rowid or alias is not None,
     )
     statements = {entry[1]: entry[3] for entry in schema if entry[0] == "index"}
-    generated = {row[1] for row in info if row[6] in _GENERATED}
     unique = [index for index in indexes if index.unique]
-    _refuse_changing_triggers(schema, name, unique, generated)
+    _refuse_computed(name, info, unique)
+    _refuse_changing_triggers(schema, name, unique)
     conflicts = [f"{layout.sql}.{key_sql} = NEW.{key_sql}"] if by_rowid else []
-    columns = _new_values(name, info, unique, generated)
-    conflicts += [_conflict(layout, index, statements.get(index.name), columns) for index in unique]
+    conflicts += [_conflict(layout, index, statements.get(index.name)) for index in unique]
     return TableInfo(layout, tuple(conflicts))
 
 
@@ -182,21 +180,36 @@ def _key_collations(indexes: list[_Index], key: tuple[str, ...]) -> tuple[str, .
     return tuple(by_name[column] for column in key)
 
 
-def _refuse_changing_triggers(
-    schema: Schema, table: str, unique: list[_Index], generated: set[str]
-) -> None:
+def _refuse_computed(table: str, info: list[tuple[Any, ...]], unique: list[_Index]) -> None:
+    """Raise Unfit where SQLite computes what it compares, after the trigger that has to know it.
+
+    Such are the rowid that SQLite chooses, in expressions and generated columns; and the defaults
+    that REPLACE writes where a column may not be NULL.
+    """
+    generated = {row[1] for row in info if row[6] in _GENERATED}
+    filled = {row[1] for row in info if row[4] is not None and (row[3] or row[5])}
+    for index in unique:
+        for number, name, _ in index.terms:
+            if number == _EXPRESSION or name in generated:
+                term = "an expression" if number == _EXPRESSION else f"the generated column {name}"
+                raise Unfit(
+                    f"index {index.name} of table {table} is unique over {term}, which SQLite "
+                    "computes after the triggers that look for the rows that can be replaced"
+                )
+            if name in filled:
+                raise Unfit(
+                    f"REPLACE can write the default of column {name} of table {table}, and which "
+                    "rows are replaced then cannot be known before"
+                )
+
+
+def _refuse_changing_triggers(schema: Schema, table: str, unique: list[_Index]) -> None:
     """Raise Unfit if a trigger can change what an UPDATE conflicts with, after ours has looked.
 
     SQLite reads the columns that an UPDATE does not set once more after its BEFORE triggers. With
-    an index over one plain column there is no harm: what such a trigger writes there is looked at.
+    an index over one column there is no harm: what such a trigger writes there is looked at.
     """
-    wide = [
-        index
-        for index in unique
-        if len(index.terms) > 1
-        or index.partial
-        or any(number == _EXPRESSION or name in generated for number, name, _ in index.terms)
-    ]
+    wide = [index for index in unique if len(index.terms) > 1 or index.partial]
     for kind, name, of_table, sql in schema:
         is_here = kind == "trigger" and of_table.lower() == table.lower()
         if is_here and wide and sql and trigger_head(sql) == ("BEFORE", "UPDATE"):
@@ -206,44 +219,11 @@ def _refuse_changing_triggers(
             )
 
 
-def _conflict(layout: Layout, index: _Index, sql: str | None, columns: Mapping[str, str]) -> str:
-    """Return the condition for rows that NEW can replace by one index.
-
-    :param columns: name -> the value of NEW, as SQL.
-    """
-    terms, where = index_parts(sql) if sql else ([], "")
-    new_row = ", ".join(f"{value} AS {quoted(column)}" for column, value in columns.items())
+def _conflict(layout: Layout, index: _Index, sql: str | None) -> str:
+    """Return the condition for rows that NEW can replace by one index."""
+    where = index_parts(sql)[1] if sql else ""
     conditions = [f"({where})"] if where else []
-    for place, (number, name, collation) in enumerate(index.terms):
-        if number == _EXPRESSION:
-            old = f"({terms[place]})"
-            new = f"(SELECT {terms[place]} FROM (SELECT {new_row}) AS {layout.sql})"
-        else:
-            old, new = f"{layout.sql}.{quoted(str(name))}", columns[str(name)]
-        conditions.append(f"{old} = {new} COLLATE {quoted(collation)}")
+    for _, name, collation in index.terms:
+        column = quoted(str(name))
+        conditions.append(f"{layout.sql}.{column} = NEW.{column} COLLATE {quoted(collation)}")
     return " AND ".join(conditions)
-
-
-def _new_values(
-    table: str, info: list[tuple[Any, ...]], unique: list[_Index], generated: set[str]
-) -> dict[str, str]:
-    """Return column -> its value in NEW, as it will be written.
-
-    REPLACE writes the default where a column may not be NULL, and does so after BEFORE triggers.
-
-    :raises Unfit: that cannot be known before.
-    """
-    names = {name for index in unique for _, name, _ in index.terms}
-    computed = None in names or not generated.isdisjoint(map(str, names))
-    values = {}
-    for _, name, _, not_null, default, key, _ in info:
-        values[name] = new = f"NEW.{quoted(name)}"
-        if default is None or not (not_null or key):
-            continue
-        values[name] = f"ifnull({new}, {default})"
-        if (name in names and not is_constant(default)) or computed:
-            raise Unfit(
-                f"REPLACE can write the default of column {name} of table {table}, and which rows "
-                "are replaced then cannot be known before"
-            )
-    return values

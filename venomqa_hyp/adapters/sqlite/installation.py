@@ -6,7 +6,7 @@ from venomqa_hyp.adapters.sqlite.catalog import Catalog, Unfit, read_catalog
 from venomqa_hyp.adapters.sqlite.file import is_lock
 from venomqa_hyp.adapters.sqlite.reading import quoted
 from venomqa_hyp.adapters.sqlite.rows import Layout
-from venomqa_hyp.adapters.sqlite.triggers import NOTES, TRIGGERS, statements
+from venomqa_hyp.adapters.sqlite.triggers import CREATED, NOTES, TRIGGERS, statements
 
 #: None before Python 3.12.
 _ENABLE_TRIGGER: int | None = getattr(sqlite3, "SQLITE_DBCONFIG_ENABLE_TRIGGER", None)
@@ -61,8 +61,8 @@ def _installed(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     cursor.row_factory = None
     return cursor.execute(
         "SELECT type, name FROM sqlite_master WHERE (type = 'trigger' AND name GLOB ?)"
-        " OR (type = 'table' AND name = ?) ORDER BY type DESC",
-        (TRIGGERS, NOTES),
+        " OR (type = 'table' AND name = ? AND sql GLOB ?) ORDER BY type DESC",
+        (TRIGGERS, NOTES, CREATED),
     ).fetchall()
 
 

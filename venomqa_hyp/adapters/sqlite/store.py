@@ -11,7 +11,7 @@ from venomqa_hyp.adapters.sqlite.catalog import Catalog
 from venomqa_hyp.adapters.sqlite.file import File
 from venomqa_hyp.adapters.sqlite.reading import COUNTERS, Schema, read_schema
 from venomqa_hyp.adapters.sqlite.rows import Key, Layout, packed, unpacked
-from venomqa_hyp.adapters.sqlite.triggers import NOTES
+from venomqa_hyp.adapters.sqlite.triggers import FIRST, NOTES
 from venomqa_hyp.errors import RollbackError, SystemUnavailable
 
 _SETTINGS = ("user_version", "application_id")
@@ -58,7 +58,7 @@ class JournalStore:
         self._schema_version = file.number("schema_version")
         self._statistics = self._statistics_tables()
         self._seen: int | None = None
-        self._taken = 0
+        self._first = self._taken = FIRST
         #: What was committed by ``restore`` and could not be answered for.
         self._untold: Sequence[Entry] = ()
         self._counters: Mapping[str, Any] = {}
@@ -79,9 +79,7 @@ class JournalStore:
     def _take(self) -> Taken:
         version = self._file.version()
         self._refuse_changed_schema()
-        notes = self._run(
-            f"SELECT * FROM {NOTES} WHERE seq > ? ORDER BY seq", (self._taken,)
-        ).fetchall()
+        notes = self._read_notes()
         counters = self._read_counters()
         unexplained = self._seen is not None and not notes and counters == self._counters
         self._seen, self._counters = version, counters
@@ -106,12 +104,12 @@ class JournalStore:
                 self._seen = None
                 self._change_rows(moves)
                 self._set_counters({**self._counters, **counters})
-                # With them go those that our own changes made, where triggers cannot be off.
-                self._run(f"DELETE FROM {NOTES}")
+                first = self._delete_notes()
                 self._check(moves)
                 found = self._read_counters()
                 self._run("COMMIT")
-            self._taken, self._counters, self._untold = 0, found, _entries_of(moves)
+            self._first = self._taken = first
+            self._counters, self._untold = found, _entries_of(moves)
             self._file.refuse_old_readers()
             after = self._file.version()
         self._untold = ()
@@ -144,6 +142,18 @@ class JournalStore:
             entries += [(number, 1, row) for row in now if row is not None]
         return entries
 
+    def _read_notes(self) -> list[tuple[Any, ...]]:
+        """Return the notes that were not taken yet."""
+        found = self._run(
+            f"SELECT * FROM {NOTES} WHERE seq IN (?, ?) OR seq > ? ORDER BY seq",
+            (self._first, self._taken, self._taken),
+        ).fetchall()
+        # A note of the application's tables can get the number of the first one, but has a table.
+        is_first_there = bool(found) and found[0][:2] == (self._first, None)
+        if not is_first_there or all(seq != self._taken for seq, *_ in found):
+            raise self._emptied()
+        return [note for note in found if note[0] > self._taken]
+
     def _find(self, layout: Layout, key: Key, touched: Mapping[Key, Any]) -> str | None:
         """Return the row that has a key, and not only one that SQLite takes for equal."""
         found = self._run(*layout.select(key)).fetchone()
@@ -153,7 +163,7 @@ class JournalStore:
         found: dict[str, Any] = {name: self._file.number(name) for name in _SETTINGS}
         if self._counted:
             rows = self._run(f"SELECT rowid, name, seq FROM {COUNTERS} ORDER BY rowid").fetchall()
-            shown = sorted(row[1:] for row in rows if isinstance(row[1], str))
+            shown = sorted((row[1:] for row in rows if isinstance(row[1], str)), key=repr)
             odd = [row[1:] for row in rows if not isinstance(row[1], str)]
             found[COUNTERS] = tuple(rows)
             found[_SHOWN_COUNTERS] = {
@@ -172,11 +182,10 @@ class JournalStore:
         problem = _difference(self._schema, schema)
         statistics = self._statistics_tables()
         analyzed = version == self._schema_version + 1 and statistics != self._statistics
-        moving = [layout.name for layout in self._layouts.values() if not layout.stays]
-        if not problem and not analyzed and moving:
+        if not problem and not analyzed:
             problem = (
-                "VACUUM or another change of the schema was executed, which can give the rows of "
-                f"tables without an INTEGER PRIMARY KEY other rowids ({', '.join(moving[:5])})"
+                "VACUUM was executed, or a change of the schema that was taken back; meanwhile, "
+                "rows can have been replaced unseen or got other rowids"
             )
         if problem:
             raise RollbackError(
@@ -219,6 +228,17 @@ class JournalStore:
                 except sqlite3.IntegrityError as error:
                     raise self._unexpected(layout) from error
 
+    def _delete_notes(self) -> int:
+        """Delete all notes, also what our own changes made where triggers cannot be off.
+
+        :return: the number of the first of those to come, which is of no table.
+        """
+        ((last,),) = self._run(f"SELECT max(seq) FROM {NOTES}").fetchall()
+        self._run(f"DELETE FROM {NOTES}")
+        # A number that was never there: an older copy of the file does not have it.
+        self._run(f"INSERT INTO {NOTES} (seq) VALUES (?)", (last + 1,))
+        return int(last) + 1
+
     def _check(self, moves: Mapping[int, Move]) -> None:
         for number, move in moves.items():
             layout = self._layouts[number]
@@ -226,6 +246,13 @@ class JournalStore:
                 found = self._run(*layout.select(layout.key_of(unpacked(row)))).fetchone()
                 if found is None or packed(found) != row:
                     raise self._unexpected(layout)
+
+    def _emptied(self) -> RollbackError:
+        return RollbackError(
+            f"{self._file.where}: notes are missing in the table {NOTES}. The application deletes "
+            "the rows of every table that it finds, or went back to an older copy of the file. Let "
+            f'it leave out {NOTES}, or pass SQLiteAdapter(..., mode="copy").'
+        )
 
     def _unexpected(self, layout: Layout) -> RollbackError:
         return RollbackError(

@@ -6,7 +6,7 @@ values, or only those of its key. The first note of a key since the last look sa
 - BEFORE DELETE and BEFORE UPDATE note the old row.
 - BEFORE INSERT and BEFORE UPDATE note the rows that a REPLACE could delete without a trigger.
 - AFTER INSERT notes the key: before, a rowid that SQLite chooses is not known. AFTER UPDATE notes
-  the key where it is another one.
+  the key where it is another one; BEFORE UPDATE does as well, before foreign keys act on it.
 
 Notes have no declared types, so that no value is converted. Of several triggers SQLite fires the
 one that was created last first; these are.
@@ -20,8 +20,11 @@ from venomqa_hyp.adapters.sqlite.reading import quoted
 from venomqa_hyp.adapters.sqlite.rows import Layout
 
 NOTES = "venomqa_journal"
-#: GLOB pattern of the names of the triggers.
+#: The note that is there from the beginning, of no table.
+FIRST = 1
+#: GLOB patterns of the names of the triggers, and of what creates the table.
 TRIGGERS = f"{NOTES}_[0-9]*"
+CREATED = f"CREATE TABLE {NOTES} (/[*] ????????-*"
 
 
 def statements(tables: Sequence[TableInfo]) -> Iterator[str]:
@@ -31,6 +34,8 @@ def statements(tables: Sequence[TableInfo]) -> Iterator[str]:
     # By the comment a journal is told from that of another adapter.
     comment = f"/* {uuid.uuid4()} */"
     yield f"CREATE TABLE {NOTES} ({comment} seq INTEGER PRIMARY KEY, number, was{values})"
+    # The last note taken stays: without it, some may have been deleted.
+    yield f"INSERT INTO {NOTES} (seq) VALUES ({FIRST})"
     for table in tables:
         yield from _of_table(table)
 
@@ -43,7 +48,9 @@ def _of_table(table: TableInfo) -> Iterator[str]:
     moved = " OR ".join(f"({new} IS NOT {old} COLLATE BINARY)" for new, old in _key_pairs(layout))
     others = [f"{statement} AND {_another_row(layout)}" for statement in replaced]
     yield _trigger(layout, 1, "BEFORE DELETE", "", [old_row])
-    yield _trigger(layout, 2, "BEFORE UPDATE", "", [old_row, *others])
+    # Foreign keys act, and notes are made of that, before AFTER UPDATE.
+    key_moved = f"{key} WHERE {moved}"
+    yield _trigger(layout, 2, "BEFORE UPDATE", "", [old_row, *others, key_moved])
     yield _trigger(layout, 3, "AFTER UPDATE", f" WHEN {moved}", [key])
     yield _trigger(layout, 4, "BEFORE INSERT", "", replaced)
     yield _trigger(layout, 5, "AFTER INSERT", "", [key])
