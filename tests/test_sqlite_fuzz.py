@@ -116,7 +116,7 @@ def make_table(db: sqlite3.Connection, choose: Choose, place: int) -> Table:
 
 def limit(choose: Choose) -> str:
     unique = f" UNIQUE{choose.choice(ON_CONFLICT)}"
-    return choose.choice(["", "", "", unique, " CHECK (c0 IS NOT 'b')", " DEFAULT 7", " NOT NULL"])
+    return choose.choice(["", "", "", unique, " CHECK (c0 IS NOT 'b')", " DEFAULT 7"])
 
 
 def collation(choose: Choose) -> str:
