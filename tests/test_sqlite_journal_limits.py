@@ -13,7 +13,7 @@ from sqlite_shop import NEEDS_SWITCH, SCHEMA, connect, content, journal, schema
 
 from venomqa_hyp.adapters.sqlite import JournalWarning, SQLiteAdapter, installation
 from venomqa_hyp.adapters.sqlite.choosing import JOURNAL_FROM
-from venomqa_hyp.adapters.sqlite.statements import index_parts, stops_half_way, trigger_head
+from venomqa_hyp.adapters.sqlite.statements import index_condition, stops_half_way, trigger_head
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
 
 
@@ -334,14 +334,11 @@ def test_what_a_killed_run_left_is_removed(db: sqlite3.Connection, path: Path, m
 # --- reading CREATE statements -------------------------------------------------------------------
 
 
-def test_parts_of_an_index_are_found() -> None:
+def test_the_condition_of_an_index_is_found() -> None:
     sql = """CREATE UNIQUE INDEX "a(b" ON [t,(] ("x)" DESC, lower(y, ')') asc -- where (
         , z COLLATE nocase) WHERE ("where" > ',')"""
-    assert index_parts(sql) == (
-        ['"x)"', "lower(y, ')')", "z COLLATE nocase"],
-        "(\"where\" > ',')",
-    )
-    assert index_parts("CREATE UNIQUE INDEX i ON t(a)") == (["a"], "")
+    assert index_condition(sql) == "(\"where\" > ',')"
+    assert index_condition("CREATE UNIQUE INDEX i ON t(a)") == ""
 
 
 @pytest.mark.parametrize(

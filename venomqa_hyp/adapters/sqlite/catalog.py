@@ -22,7 +22,7 @@ from venomqa_hyp.adapters.sqlite.reading import (
 )
 from venomqa_hyp.adapters.sqlite.rows import Layout
 from venomqa_hyp.adapters.sqlite.statements import (
-    index_parts,
+    index_condition,
     stops_half_way,
     trigger_head,
 )
@@ -123,7 +123,6 @@ def _table(connection: sqlite3.Connection, schema: Schema, number: int, name: st
         shown=shown.columns,
         shown_key=shown.key,
         places=tuple(names.index(column) for column in shown.columns),
-        stays=not by_rowid or alias is not None,
     )
     statements = {entry[1]: entry[3] for entry in schema if entry[0] == "index"}
     unique = [index for index in indexes if index.unique]
@@ -221,7 +220,7 @@ def _refuse_changing_triggers(schema: Schema, table: str, unique: list[_Index]) 
 
 def _conflict(layout: Layout, index: _Index, sql: str | None) -> str:
     """Return the condition for rows that NEW can replace by one index."""
-    where = index_parts(sql)[1] if sql else ""
+    where = index_condition(sql) if sql else ""
     conditions = [f"({where})"] if where else []
     for _, name, collation in index.terms:
         column = quoted(str(name))

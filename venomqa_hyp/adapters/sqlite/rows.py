@@ -29,7 +29,6 @@ class Layout:
     :ivar shown: names of the observed columns.
     :ivar shown_key: those of them that tell rows apart.
     :ivar places: position, in ``stored``, of each observed column.
-    :ivar stays: whether VACUUM leaves the key as it is.
     """
 
     number: int
@@ -40,7 +39,6 @@ class Layout:
     shown: tuple[str, ...]
     shown_key: tuple[str, ...]
     places: tuple[int, ...]
-    stays: bool
 
     @property
     def sql(self) -> str:
