@@ -316,7 +316,7 @@ def steps_of_a_rollback(path: Path, rows: int) -> int:
     with closing(connect(path)) as db:
         db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE, b)")
         db.execute("BEGIN")
-        db.executemany("INSERT INTO t VALUES (?1, ?1, ?1)", ((number,) for number in range(rows)))
+        db.executemany("INSERT INTO t VALUES (?, ?, ?)", ((at,) * 3 for at in range(rows)))
         db.execute("COMMIT")
         with closing(journal(path)) as system:
             executed = 0
