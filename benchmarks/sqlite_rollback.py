@@ -182,7 +182,8 @@ def measure(way: Callable[[Path], Any], size: int, steps: int) -> None:
 def slowdown(rows: int) -> None:
     """Time the application's own statements with the journal and without it."""
     statements = {
-        "insert": "INSERT INTO orders (customer, total, note) VALUES (?1 % 1000, ?1, 'new')",
+        "insert": "INSERT INTO orders (customer, total, note)"
+        " SELECT at % 1000, at, 'new' FROM (SELECT ? AS at)",
         "update": "UPDATE orders SET total = total + 1 WHERE id = ?",
         "delete": "DELETE FROM orders WHERE id = ?",
     }
