@@ -1,18 +1,15 @@
 """The PostgreSQL system: one front, a mode behind it."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from venomqa_hyp.adapters.journal import Choice
+from venomqa_hyp.adapters.modes import Front
 from venomqa_hyp.adapters.postgres.choosing import Wish, choose
 from venomqa_hyp.adapters.postgres.isolation import clone
-from venomqa_hyp.core.observation import Observation
-from venomqa_hyp.errors import WorldError
-from venomqa_hyp.world.rollbackable import Handle
 
 
-class PostgresAdapter:
+class PostgresAdapter(Front):
     """Observe and roll back a PostgreSQL database.
 
     In mode ``journal`` the application is another process, or has connections of its own: they
@@ -76,14 +73,11 @@ class PostgresAdapter:
         warm_up: Callable[[], object] | None = None,
         name: str = "postgres",
     ) -> None:
-        self.name = name
         choice = Choice(observe_tables, ignore_columns)
         chosen = choose(
             Wish(source, mode, name, choice, schemas, allow_destructive, lock_timeout, warm_up)
         )
-        self._mode = chosen.mode
-        self.mode = chosen.name
-        self.mode_reason = chosen.reason
+        super().__init__(name, chosen)
 
     def add_observation_query(self, name: str, sql: str) -> None:
         """Observe the rows of ``sql`` too, under ``data["queries"][name]``, in sorted order.
@@ -95,51 +89,3 @@ class PostgresAdapter:
         """
         with self._telling_the_mode():
             self._mode.add_observation_query(name, sql)
-
-    def checkpoint(self, name: str) -> Handle:
-        """Remember the present state.
-
-        :raises WorldError: the application left a transaction open, or changed the schema.
-        """
-        with self._telling_the_mode():
-            return self._mode.checkpoint(name)
-
-    def rollback(self, handle: Handle) -> None:
-        """Restore the state of ``handle``.
-
-        :raises RollbackError: the handle is not live, or the database cannot be changed.
-        """
-        with self._telling_the_mode():
-            self._mode.rollback(handle)
-
-    def observe(self) -> Observation:
-        """Return the present state.
-
-        :raises WorldError: the application left a transaction open, or changed the schema.
-        """
-        with self._telling_the_mode():
-            return self._mode.observe()
-
-    def is_live(self, handle: Handle) -> bool:
-        """Tell whether ``handle`` can be rolled back to."""
-        return self._mode.is_live(handle)
-
-    def forget(self, handle: Handle) -> None:
-        """Free what ``handle`` holds."""
-        self._mode.forget(handle)
-
-    def close(self) -> None:
-        """Leave the rows as they are, and remove everything that was installed."""
-        with self._telling_the_mode():
-            self._mode.close()
-
-    def __repr__(self) -> str:
-        return f"PostgresAdapter(mode={self.mode!r}, because {self.mode_reason})"
-
-    @contextmanager
-    def _telling_the_mode(self) -> Iterator[None]:
-        try:
-            yield
-        except WorldError as error:
-            error.add_note(f"{self!r}")
-            raise

@@ -1,39 +1,20 @@
 """Which mode an adapter works in, and why."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
 from venomqa_hyp.adapters.journal import Choice
+from venomqa_hyp.adapters.modes import Chosen, Mode, refuse_unknown_mode
 from venomqa_hyp.adapters.postgres.driver import Failed
 from venomqa_hyp.adapters.postgres.journal import JournalMode
 from venomqa_hyp.adapters.postgres.safety import check_source
 from venomqa_hyp.adapters.postgres.template import TemplateMode
-from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
-from venomqa_hyp.world.rollbackable import Handle
 
 MODES = ("auto", "journal", "savepoint", "template")
 _NOT_ALLOWED = "42501"
-
-
-class Mode(Protocol):
-    """What does the work of an adapter."""
-
-    def add_observation_query(self, name: str, sql: str) -> None: ...
-
-    def checkpoint(self, name: str) -> Handle: ...
-
-    def rollback(self, handle: Handle) -> None: ...
-
-    def observe(self) -> Observation: ...
-
-    def is_live(self, handle: Handle) -> bool: ...
-
-    def forget(self, handle: Handle) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @attrs.frozen
@@ -60,23 +41,13 @@ class Wish:
         }
 
 
-@attrs.frozen
-class Chosen:
-    """A mode, its name, and why it is this one."""
-
-    mode: Mode
-    name: str
-    reason: str
-
-
 def choose(wish: Wish) -> Chosen:
     """Open a mode for a database that may be overwritten.
 
     :raises DefinitionError: the mode does not go with the source, or the database is refused.
     :raises SystemUnavailable: the database cannot be reached or changed.
     """
-    if wish.mode not in MODES:
-        raise DefinitionError(f"mode={wish.mode!r} is none of {', '.join(map(repr, MODES))}.")
+    refuse_unknown_mode(wish.mode, MODES)
     shared = _is_shared(wish.source)
     if wish.mode == "savepoint" and not shared:
         raise DefinitionError(

@@ -2,17 +2,14 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Literal
 
+from venomqa_hyp.adapters.modes import Front
 from venomqa_hyp.adapters.sqlite.choosing import Wish, choose
-from venomqa_hyp.core.observation import Observation
-from venomqa_hyp.errors import WorldError
-from venomqa_hyp.world.rollbackable import Handle
 
 
-class SQLiteAdapter:
+class SQLiteAdapter(Front):
     """Observe and roll back the main database of a file or of a shared connection.
 
     Given a path, the application is another process, or has connections of its own: they stay open
@@ -71,13 +68,10 @@ class SQLiteAdapter:
         lock_timeout: float = 5.0,
         name: str = "sqlite",
     ) -> None:
-        self.name = name
         if observe_tables is not None and not isinstance(observe_tables, str):
             observe_tables = tuple(observe_tables)  # it may be asked for twice
         chosen = choose(Wish(path_or_connection, mode, observe_tables, lock_timeout, name))
-        self._mode = chosen.mode
-        self.mode = chosen.name
-        self.mode_reason = chosen.reason
+        super().__init__(name, chosen)
 
     def add_observation_query(self, name: str, sql: str) -> None:
         """Observe the rows of ``sql`` too, under ``data["queries"][name]``.
@@ -89,55 +83,3 @@ class SQLiteAdapter:
         """
         with self._telling_the_mode():
             self._mode.add_observation_query(name, sql)
-
-    def checkpoint(self, name: str) -> Handle:
-        """Remember the present state.
-
-        :raises RollbackError: a transaction is open that a rollback could not restore, or the
-            schema was changed in mode ``journal``.
-        :raises SystemUnavailable: the database cannot be read.
-        """
-        with self._telling_the_mode():
-            return self._mode.checkpoint(name)
-
-    def rollback(self, handle: Handle) -> None:
-        """Restore the state of ``handle``, in the file itself.
-
-        :raises RollbackError: the handle is not live, a lock was held for too long, or the schema
-            was changed in mode ``journal``.
-        """
-        with self._telling_the_mode():
-            self._mode.rollback(handle)
-
-    def observe(self) -> Observation:
-        """Return the present state.
-
-        :raises WorldError: the database cannot be read, or its schema was changed in mode
-            ``journal``.
-        """
-        with self._telling_the_mode():
-            return self._mode.observe()
-
-    def is_live(self, handle: Handle) -> bool:
-        """Tell whether ``handle`` can be rolled back to: any one, until forgotten."""
-        return self._mode.is_live(handle)
-
-    def forget(self, handle: Handle) -> None:
-        """Free what only ``handle`` holds."""
-        self._mode.forget(handle)
-
-    def close(self) -> None:
-        """Leave the rows as they are, and remove and close what the adapter made and opened."""
-        with self._telling_the_mode():
-            self._mode.close()
-
-    def __repr__(self) -> str:
-        return f"SQLiteAdapter(mode={self.mode!r}, because {self.mode_reason})"
-
-    @contextmanager
-    def _telling_the_mode(self) -> Iterator[None]:
-        try:
-            yield
-        except WorldError as error:
-            error.add_note(f"{self!r}")
-            raise

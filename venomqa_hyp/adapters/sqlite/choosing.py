@@ -3,40 +3,22 @@
 import os
 import sqlite3
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
+from venomqa_hyp.adapters.modes import Chosen, refuse_unknown_mode
 from venomqa_hyp.adapters.sqlite import installation
 from venomqa_hyp.adapters.sqlite.catalog import Unfit
 from venomqa_hyp.adapters.sqlite.copying import CopyMode
 from venomqa_hyp.adapters.sqlite.file import File
 from venomqa_hyp.adapters.sqlite.journaling import JournalMode
 from venomqa_hyp.adapters.sqlite.sources import FileSource, SharedSource
-from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import DefinitionError
 
 MODES = ("auto", "copy", "journal")
 #: Bytes of a file from which on ``auto`` takes the journal.
 JOURNAL_FROM = 1_000_000
-
-
-class Mode(Protocol):
-    """What does the work of an adapter."""
-
-    def add_observation_query(self, name: str, sql: str) -> None: ...
-
-    def checkpoint(self, name: str) -> Any: ...
-
-    def rollback(self, handle: Any) -> None: ...
-
-    def observe(self) -> Observation: ...
-
-    def is_live(self, handle: Any) -> bool: ...
-
-    def forget(self, handle: Any) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @attrs.frozen
@@ -55,23 +37,13 @@ class Wish:
         return {"observe_tables": self.observe_tables, "name": self.name}
 
 
-@attrs.frozen
-class Chosen:
-    """A mode, its name, and why it is this one."""
-
-    mode: Mode
-    name: str
-    reason: str
-
-
 def choose(wish: Wish) -> Chosen:
     """Open a mode for a file or a connection.
 
     :raises DefinitionError: an argument is wrong, or the mode cannot work here.
     :raises SystemUnavailable: the database cannot be opened, read or written.
     """
-    if wish.mode not in MODES:
-        raise DefinitionError(f"mode={wish.mode!r} is none of {', '.join(map(repr, MODES))}.")
+    refuse_unknown_mode(wish.mode, MODES)
     if isinstance(wish.source, sqlite3.Connection):
         return _shared(wish, wish.source)
     if not isinstance(wish.source, str | os.PathLike):

@@ -174,7 +174,7 @@ class JournalStore:
         return found
 
     def _refuse_changed_schema(self) -> None:
-        """Look closer when the schema has another version: VACUUM and ANALYZE give one as well."""
+        """Look closer when the schema has another version: the first ANALYZE gives one as well."""
         version = self._file.number("schema_version")
         if version == self._schema_version:
             return

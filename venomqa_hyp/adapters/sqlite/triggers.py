@@ -34,7 +34,7 @@ def statements(tables: Sequence[TableInfo]) -> Iterator[str]:
     # By the comment a journal is told from that of another adapter.
     comment = f"/* {uuid.uuid4()} */"
     yield f"CREATE TABLE {NOTES} ({comment} seq INTEGER PRIMARY KEY, number, was{values})"
-    # The last note taken stays: without it, some may have been deleted.
+    # It and the last note taken stay: without them, notes were deleted.
     yield f"INSERT INTO {NOTES} (seq) VALUES ({FIRST})"
     for table in tables:
         yield from _of_table(table)
