@@ -2,8 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
@@ -102,15 +102,11 @@ class File:
             ) from error
         return found.st_dev, found.st_ino
 
-    @contextmanager
     def errors(
         self, attempt: str, otherwise: type[RollbackError | SystemUnavailable] = SystemUnavailable
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         """Translate SQLite's errors into ours."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise otherwise(self._explained(error, attempt)) from error
+        return translated(self._explained, attempt, otherwise)
 
     def _explained(self, error: sqlite3.Error, attempt: str) -> str:
         problem = f"{self.where}: cannot {attempt}: {error}."
@@ -125,6 +121,22 @@ class File:
         if is_closed(error):
             return f"{problem} The adapter was closed; create a new SQLiteAdapter."
         return f"{problem} Check that the file is a SQLite 3 database which this user may write."
+
+
+@contextmanager
+def translated(
+    explained: Callable[[sqlite3.Error, str], str],
+    attempt: str,
+    otherwise: type[RollbackError | SystemUnavailable] = SystemUnavailable,
+) -> Iterator[None]:
+    """Translate SQLite's errors into ours.
+
+    :param explained: what to say of an error in an attempt.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise otherwise(explained(error, attempt)) from error
 
 
 def is_lock(error: sqlite3.Error) -> bool:

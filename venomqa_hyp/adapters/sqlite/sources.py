@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from venomqa_hyp.adapters.sqlite.file import File, is_closed, is_lock
+from venomqa_hyp.adapters.sqlite.file import File, is_closed, is_lock, translated
 from venomqa_hyp.adapters.sqlite.image import Image
-from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
+from venomqa_hyp.errors import DefinitionError, RollbackError
 
 
 class Source(Protocol):
@@ -92,7 +92,7 @@ class SharedSource:
     def __init__(self, connection: sqlite3.Connection, timeout: float) -> None:
         self._connection = connection
         self._timeout = timeout
-        with self._errors("use"):
+        with translated(self._explained, "use"):
             attached = self._number(
                 "SELECT count(*) FROM pragma_database_list WHERE name NOT IN ('main', 'temp')"
             )
@@ -104,7 +104,7 @@ class SharedSource:
 
     def look(self, current: Image | None) -> Image:
         """Return the present state, with what an open transaction has changed."""
-        with self._errors("read"):
+        with translated(self._explained, "read"):
             # A database with no page yet would be written to by serialize().
             pages = self._number("PRAGMA page_count")
             return Image.cut(self._connection.serialize() if pages else b"", current)
@@ -114,7 +114,7 @@ class SharedSource:
 
         :raises RollbackError: names the remedy.
         """
-        with self._errors("checkpoint", RollbackError):
+        with translated(self._explained, "checkpoint", RollbackError):
             is_open = self._connection.in_transaction
         if is_open:
             raise RollbackError(
@@ -127,7 +127,7 @@ class SharedSource:
 
     def restore(self, image: Image, current: Image | None) -> None:
         """End an open transaction, and write ``image`` into the database."""
-        with self._errors("roll back", RollbackError):
+        with translated(self._explained, "roll back", RollbackError):
             # No checkpoint is ever taken in a transaction, so none was open in that state.
             if self._connection.in_transaction:
                 self._connection.rollback()
@@ -152,15 +152,6 @@ class SharedSource:
             yield
         finally:
             self._number(f"PRAGMA busy_timeout = {applications}")
-
-    @contextmanager
-    def _errors(
-        self, attempt: str, otherwise: type[RollbackError | SystemUnavailable] = SystemUnavailable
-    ) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise otherwise(self._explained(error, attempt)) from error
 
     def _explained(self, error: sqlite3.Error, attempt: str) -> str:
         problem = f"The shared SQLite connection: cannot {attempt}: {error}."
