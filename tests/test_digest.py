@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venomqa_hyp.core import canonical_text, digest, snapshot
 from venomqa_hyp.errors import DigestError
+from venomqa_hyp.values import canonical_text, digest, snapshot
 
 scalars = st.one_of(
     st.none(),
@@ -165,7 +165,7 @@ def test_flags_with_unnamed_bits_differ() -> None:
 def test_digest_is_the_same_in_every_process() -> None:
     """The digest depends on nothing but the value: not on the seed of hash() either."""
     value = "{'b': {'x', 'y', 'z', b'w', 1}, 'a': frozenset({'p', 'q'})}"
-    code = f"from venomqa_hyp.core import digest; print(digest({value}), end='')"
+    code = f"from venomqa_hyp.values import digest; print(digest({value}), end='')"
     shown = [
         subprocess.run(
             [sys.executable, "-c", code],

@@ -14,9 +14,9 @@ from typing import Any
 
 import attrs
 
-from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import RollbackError
+from venomqa_hyp.values.digest import canonical_text
 from venomqa_hyp.world.rollbackable import Handle, Rollbackable
 
 #: Makes one real change, chosen with the given random numbers and nothing else.
