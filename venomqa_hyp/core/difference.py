@@ -14,8 +14,8 @@ from typing import Any
 
 import attrs
 
-from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.values.digest import canonical_text
 
 
 @attrs.frozen

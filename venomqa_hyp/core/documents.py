@@ -2,14 +2,20 @@
 
 Left out is what only this process can hold: what was observed (its digest and summary stay),
 what actions returned, and exceptions (their text stays). An argument or a context value that
-:mod:`venomqa_hyp.core.encoding` cannot save becomes :class:`Unsaved`, with what it looked like.
+:mod:`venomqa_hyp.values.encoding` cannot save becomes :class:`Unsaved`, with what it looked like.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import attrs
+
 from venomqa_hyp.core.action import ActionResult
-from venomqa_hyp.core.encoding import (
+from venomqa_hyp.core.divergence import Differing, Divergence
+from venomqa_hyp.core.invariant import Severity, Step, Violation
+from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.core.state import State, Transition
+from venomqa_hyp.values.encoding import (
     MAX_NESTING,
     Json,
     Undecodable,
@@ -21,9 +27,6 @@ from venomqa_hyp.core.encoding import (
     expect,
     shown,
 )
-from venomqa_hyp.core.invariant import Severity, Step, Violation
-from venomqa_hyp.core.observation import Observation
-from venomqa_hyp.core.state import State, Transition
 
 _OWN_NESTING = 10
 
@@ -59,7 +62,7 @@ def field(record: Any, key: str, kind: Any) -> Any:
 
 def listed(record: Any, key: str, read: Callable[[Any], Any]) -> list[Any]:
     """Return what ``read`` makes of each item of the list under ``key``."""
-    return [read(item) for item in field(record, key, list)]
+    return [read(item) for item in field(record, key, list | tuple)]
 
 
 def state_document(state: State, depth: int | None) -> Document:
@@ -147,6 +150,25 @@ def violation_from(record: Any) -> Violation:
         tuple(listed(record, "reproduction_path", step_from)),
         origin=field(record, "origin", str),
     )
+
+
+def divergence_document(divergence: Divergence | None) -> Document | None:
+    """Describe a divergence."""
+    return None if divergence is None else attrs.asdict(divergence)
+
+
+def divergence_from(record: Any) -> Divergence | None:
+    """Return the divergence of a document."""
+    if record is None:
+        return None
+    places = listed(
+        record, "places", lambda item: Differing(*(field(item, key, str) for key in _DIFFERING))
+    )
+    texts = {key: field(record, key, str) for key in ("step", "what", "advice")}
+    return Divergence(places=tuple(places), **texts)
+
+
+_DIFFERING = ("system", "place", "text")
 
 
 def _savable_values(values: Mapping[str, Any]) -> Document:

@@ -1,14 +1,14 @@
 """The graph of everything that was executed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 from types import MappingProxyType
 from typing import Any, Self
 
-from venomqa_hyp.core import documents, drawing
-from venomqa_hyp.core.encoding import Json, Undecodable
-from venomqa_hyp.core.invariant import Path, Violation
+from venomqa_hyp.core import documents
+from venomqa_hyp.core.invariant import Path
 from venomqa_hyp.core.state import State, Transition
+from venomqa_hyp.values.encoding import Json, Undecodable
 
 
 class Graph:
@@ -160,30 +160,6 @@ class Graph:
         except KeyError as error:
             raise Undecodable(f"no transition reaches the state {error} it needs") from None
         return graph
-
-    def to_dot(self, violations: Iterable[Violation] = (), *, limit: int = 200) -> str:
-        """Return the graph in the language of Graphviz.
-
-        :param violations: the states they end in are marked.
-        :param limit: of more states than this, those nearest to the initial one and those on the
-            paths of violations are drawn, and a note says how many are not.
-        """
-        return drawing.dot(self._drawn(violations, limit))
-
-    def to_mermaid(self, violations: Iterable[Violation] = (), *, limit: int = 60) -> str:
-        """Return the graph as a flowchart of Mermaid; see :meth:`to_dot`."""
-        return drawing.mermaid(self._drawn(violations, limit))
-
-    def _drawn(self, violations: Iterable[Violation], limit: int) -> drawing.Drawing:
-        depths = self.depths()
-        nearest = {item: self._states[item] for item in sorted(depths, key=depths.__getitem__)}
-        found: list[drawing.Found] = []
-        for item in violations:
-            path = self.follow(item.reproduction_path)
-            # The last step may be one that raised, and then is not recorded.
-            is_whole = len(path) >= len(item.reproduction_path) - 1
-            found.append((item.name, path if is_whole else None))
-        return drawing.draw(self.initial, nearest, self.transitions, found, limit)
 
     def _restore(self, transition: Transition, arrived: State) -> None:
         """Add a transition between known states; the first to a state is its arrival."""

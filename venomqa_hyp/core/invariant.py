@@ -9,8 +9,8 @@ from typing import Any
 import attrs
 
 from venomqa_hyp.core.action import is_async
-from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.errors import DefinitionError, DigestError
+from venomqa_hyp.values.digest import canonical_text
 
 
 class Severity(enum.Enum):

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import attrs
 
-from venomqa_hyp.core.digest import digest
-from venomqa_hyp.core.encoding import shown
+from venomqa_hyp.values.digest import digest
+from venomqa_hyp.values.encoding import shown
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 _LONGEST_SUMMARY = 160

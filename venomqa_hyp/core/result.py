@@ -6,9 +6,10 @@ from typing import Any, Self, get_origin
 import attrs
 
 from venomqa_hyp.core import documents
-from venomqa_hyp.core.encoding import FORMAT, Json, Undecodable
+from venomqa_hyp.core.divergence import Divergence
 from venomqa_hyp.core.graph import Graph
 from venomqa_hyp.core.invariant import Severity, Violation
+from venomqa_hyp.values.encoding import FORMAT, Json, Undecodable
 
 
 @attrs.frozen(eq=False)
@@ -24,7 +25,7 @@ class ExplorationResult:
     :ivar test_cases: test cases that Hypothesis ran.
     :ivar executed_before_failure: how many of the executions came before the first failure was
         seen; ``None`` where there was none.
-    :ivar divergence: what the World did not repeat, where the run went on without its record.
+    :ivar divergence: what the World did not repeat.
     :ivar ended_by: what ended the exploration of an Agent: ``"max_steps"``, ``"exhausted"``,
         ``"coverage_target"``, ``"fail_fast"``, ``"time_limit"``, ``"strategy"`` (it picked
         nothing), ``"stuck"`` (no action can run) or ``"the initial state"`` (it breaks a rule).
@@ -33,6 +34,8 @@ class ExplorationResult:
     :ivar volatile: the places (system, table, column) whose values are made anew each time, and
         were left out when states were compared.
     :ivar skipped: why nothing was executed: this is the record of an earlier run.
+    :ivar refuted: failures that were seen, but not when the same steps were executed again.
+    :ivar fixed: failures of earlier runs that do not show any more.
     :ivar worker_failures: what became of the workers of a parallel run that did not end well.
     """
 
@@ -45,13 +48,15 @@ class ExplorationResult:
     steps_repeated: int = 0
     test_cases: int = 0
     executed_before_failure: int | None = None
-    divergence: str | None = None
+    divergence: Divergence | None = None
     exhausted: str | None = None
     ended_by: str = ""
     loops: tuple[str, ...] = ()
     volatile: tuple[str, ...] = ()
     skipped: str | None = None
     worker_failures: tuple[str, ...] = ()
+    refuted: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
 
     @property
     def states_visited(self) -> int:
@@ -82,6 +87,7 @@ class ExplorationResult:
         record = documents.to_json(
             {
                 **plain,
+                "divergence": documents.divergence_document(self.divergence),
                 "executions": dict(self.executions),
                 "violations": [documents.violation_document(item) for item in self.violations],
             }
@@ -105,6 +111,7 @@ class ExplorationResult:
         return cls(
             graph=Graph.from_dict(documents.field(encoded, "graph", dict)),
             violations=tuple(documents.listed(record, "violations", documents.violation_from)),
+            divergence=documents.divergence_from(record.get("divergence")),
             executions={name: documents.field(executions, name, int) for name in executions},
             **{name: documents.field(record, name, kind) for name, kind in _plain_fields().items()},
         )
@@ -117,7 +124,7 @@ class ExplorationResult:
 def _plain_fields() -> dict[str, Any]:
     """Return name -> type of what can be written as it is."""
     kinds = {field.name: field.type for field in attrs.fields(ExplorationResult)}
-    apart = ("graph", "violations", "executions")
+    apart = ("graph", "violations", "executions", "divergence")
     return {
         name: tuple if get_origin(kind) is tuple else kind
         for name, kind in kinds.items()

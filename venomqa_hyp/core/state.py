@@ -1,26 +1,26 @@
 """States of the World and the transitions between them."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Self
 
 import attrs
 
 from venomqa_hyp.core.action import ActionResult
 from venomqa_hyp.core.invariant import Step
-from venomqa_hyp.core.names import Name
 from venomqa_hyp.core.observation import Observation
-
-#: Shared by all steps without random ids; a plain dict, for a proxy cannot be pickled.
-_NONE: Mapping[Name, int] = {}
+from venomqa_hyp.values import Name
 
 
 @attrs.frozen(eq=False)
 class State:
     """What all systems and the context show at one moment.
 
-    :ivar id: 32 hexadecimal digits; equal ids mean equal states, but for volatile values.
-    :ivar exact: the same with volatile values; where no value is volatile it is the id.
-    :ivar names: the random ids in it, by number; equal states have as many.
+    :ivar id: 32 hexadecimal digits; equal ids mean equal states, but for fresh atoms.
+    :ivar exact: the same with fresh atoms; where there are none it is the id.
+    :ivar names: the fresh ids in it, by number; equal states have as many.
+    :ivar atoms: everything in it that may be fresh.
+    :ivar version: of what was known of atoms when they were numbered.
     :ivar observations: system name -> observation; ``"api"`` is the client's own, if it has one.
     :ivar context: what the actions stored; shared, not to be changed.
     """
@@ -30,10 +30,12 @@ class State:
     context: Mapping[str, Any] = attrs.field(repr=False)
     exact: str = attrs.field(repr=False, default=attrs.Factory(lambda made: made.id, True))
     names: tuple[Name, ...] = attrs.field(repr=False, default=())
+    atoms: frozenset[Name] = attrs.field(repr=False, default=frozenset())
+    version: int = attrs.field(repr=False, default=0)
 
-    @property
+    @cached_property
     def numbers(self) -> Mapping[Name, int]:
-        """Return random id -> its number."""
+        """Return fresh id -> its number."""
         return {name: number for number, name in enumerate(self.names)}
 
     def without_data(self) -> Self:
@@ -50,21 +52,12 @@ class State:
 
 @attrs.frozen(eq=False)
 class Transition:
-    """One executed step: from a state, by an action with arguments, to a state.
-
-    :ivar given: random id in the arguments -> its number in the state before.
-    :ivar made: random id in the result -> its number in the state after.
-    :ivar kept: by their numbers in the state before, the numbers of random ids in the state after,
-        ``None`` where one is gone; ``None`` for all as before.
-    """
+    """One executed step: from a state, by an action with arguments, to a state."""
 
     from_id: str
     step: Step
     to_id: str
     result: ActionResult
-    given: Mapping[Name, int] = attrs.field(repr=False, default=_NONE)
-    made: Mapping[Name, int] = attrs.field(repr=False, default=_NONE)
-    kept: tuple[int | None, ...] | None = attrs.field(repr=False, default=None)
 
     @property
     def action(self) -> str:

@@ -1,55 +1,48 @@
-"""Exploring the graph of states: the execution memo and the path minimiser."""
+"""Exploring the graph of states: the execution memo, the strategies and the path minimiser."""
 
-from venomqa_hyp.explore.argument_kinds import ArgumentKinds, Draws, Kind
+from venomqa_hyp.explore.argument_kinds import ArgumentKinds, Draws
 from venomqa_hyp.explore.atlas import Atlas, Choice, Node, Option, Strategy
-from venomqa_hyp.explore.cursor import Arrival, Cursor, key_of
+from venomqa_hyp.explore.executor import Executor
 from venomqa_hyp.explore.explorer import Explored, Explorer
-from venomqa_hyp.explore.failure import (
-    Failure,
-    Origin,
-    failure_of_result,
-    failure_of_verdict,
+from venomqa_hyp.explore.failure import Failure, Origin, failure_of_result, failure_of_verdict
+from venomqa_hyp.explore.given import Choices, Chosen, Drawn, Given, Literal, Picked
+from venomqa_hyp.explore.live import Live, attempt_live, retrace
+from venomqa_hyp.explore.lowering import Redraw
+from venomqa_hyp.explore.minimiser import Minimiser
+from venomqa_hyp.explore.position import Draft, Position, Rules, Source, Taken, results, source_of
+from venomqa_hyp.explore.proofs import Diverged
+from venomqa_hyp.explore.recorder import Recorder, Unrecordable
+from venomqa_hyp.explore.strategies import (
+    BFS,
+    DFS,
+    MCTS,
+    CoverageGuided,
+    Novelty,
+    Random,
+    Weighted,
 )
-from venomqa_hyp.explore.mcts import MCTS
-from venomqa_hyp.explore.minimiser import Minimiser, Redraw
-from venomqa_hyp.explore.novelty import Novelty
-from venomqa_hyp.explore.recorder import Recorder
-from venomqa_hyp.explore.rehearsal import (
-    Choices,
-    Draft,
-    Drawn,
-    Given,
-    Picked,
-    Pools,
-    Rehearsal,
-    Rehearsed,
-    draft,
-    picked,
-    rehearse,
-    resolve,
-)
-from venomqa_hyp.explore.renames import Renames, pool_of
-from venomqa_hyp.explore.strategies import BFS, DFS, CoverageGuided, Random, Weighted
-from venomqa_hyp.explore.trail import Trail, context_keys
+from venomqa_hyp.explore.trial import Trial, advance, attempt
 
 __all__ = [
     "ArgumentKinds",
-    "Arrival",
     "Atlas",
     "BFS",
     "Choice",
     "Choices",
+    "Chosen",
     "CoverageGuided",
-    "Cursor",
     "DFS",
+    "Diverged",
     "Draft",
     "Drawn",
     "Draws",
+    "Executor",
     "Explored",
     "Explorer",
     "Failure",
     "Given",
-    "Kind",
+    "Literal",
+    "Live",
     "MCTS",
     "Minimiser",
     "Node",
@@ -57,23 +50,23 @@ __all__ = [
     "Option",
     "Origin",
     "Picked",
-    "Pools",
+    "Position",
     "Random",
     "Recorder",
     "Redraw",
-    "Rehearsal",
-    "Rehearsed",
-    "Renames",
+    "Rules",
+    "Source",
     "Strategy",
-    "Trail",
+    "Taken",
+    "Trial",
+    "Unrecordable",
     "Weighted",
-    "context_keys",
-    "draft",
+    "advance",
+    "attempt",
+    "attempt_live",
     "failure_of_result",
     "failure_of_verdict",
-    "key_of",
-    "picked",
-    "pool_of",
-    "rehearse",
-    "resolve",
+    "results",
+    "retrace",
+    "source_of",
 ]

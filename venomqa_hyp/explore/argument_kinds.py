@@ -6,11 +6,12 @@ from typing import Protocol
 
 import attrs
 
-from venomqa_hyp.core import Action, canonical_text
-from venomqa_hyp.core.shape import kind_of
+from venomqa_hyp.core import Action
 from venomqa_hyp.errors import DigestError
-from venomqa_hyp.explore.rehearsal import Drawn, Given, Picked, Pools, is_plain
-from venomqa_hyp.explore.renames import pool_of
+from venomqa_hyp.explore.given import Drawn, Given, Picked
+from venomqa_hyp.explore.position import Pools, Rules
+from venomqa_hyp.explore.shape import kind_of
+from venomqa_hyp.values import canonical_text
 
 #: Draws to find out which kinds there are, and the most kinds that are told apart.
 SAMPLES = 32
@@ -54,7 +55,8 @@ class ArgumentKinds:
     newest, the oldest and any other are tried.
     """
 
-    def __init__(self, draws: Draws, random: Random) -> None:
+    def __init__(self, rules: Rules, draws: Draws, random: Random) -> None:
+        self._sources = rules.sources
         self._draws = draws
         self._random = random
         self._known: dict[str, tuple[Kind, ...]] = {}
@@ -66,8 +68,8 @@ class ArgumentKinds:
     def of(self, action: Action, pools: Pools) -> tuple[Kind, ...]:
         """Return the kinds there are, with what the pools hold."""
         kinds = self._plain(action)
-        names = [name for name in map(pool_of, action.arguments.values()) if name is not None]
-        most = max((len(pools.values(name)) for name in names), default=0)
+        names = [source.pool for source in self._sources[action.name].values()]
+        most = max((len(pools.get(name, ())) for name in names), default=0)
         if most < 2:
             return kinds
         self.all_exact &= most <= 2 and len(names) == 1
@@ -79,11 +81,10 @@ class ArgumentKinds:
     ) -> Mapping[str, Given]:
         """Return arguments of a kind."""
         given: dict[str, Given] = dict(self._drawn(action, kind, random))
-        for name, strategy in action.arguments.items():
-            if (pool := pool_of(strategy)) is not None:
-                oldest = len(pools.values(pool)) - 1
-                newer = {"newest": 0, "oldest": oldest}.get(kind.picks)
-                given[name] = Picked(pool, random.randint(0, oldest) if newer is None else newer)
+        for name, source in self._sources[action.name].items():
+            oldest = len(pools.get(source.pool, ())) - 1
+            newer = {"newest": 0, "oldest": oldest}.get(kind.picks)
+            given[name] = Picked(source.pool, random.randint(0, oldest) if newer is None else newer)
         return given
 
     def _drawn(self, action: Action, kind: Kind, random: Random) -> Mapping[str, Drawn]:
@@ -102,11 +103,12 @@ class ArgumentKinds:
         return known
 
     def _find(self, action: Action) -> tuple[Kind, ...]:
-        strategies = action.arguments
-        if any(not is_plain(strategy) for strategy in strategies.values()):
-            self.undrawable[action.name] = next(n for n, s in strategies.items() if not is_plain(s))
+        sources, strategies = self._sources[action.name], action.arguments
+        transformed = [name for name, source in sources.items() if not source.plain]
+        if transformed:
+            self.undrawable[action.name] = transformed[0]
             return ()
-        if all(pool_of(strategy) is not None for strategy in strategies.values()):
+        if sources.keys() == strategies.keys():
             return (Kind((), {}),)
         size = self._size(action)
         samples = SAMPLES * (MOST_KINDS if size is not None and size <= MOST_KINDS else 1)
@@ -118,7 +120,8 @@ class ArgumentKinds:
         except DigestError:
             values = {}
         if not values:
-            self.undrawable.setdefault(action.name, next(iter(strategies)))
+            drawn_names = (name for name in strategies if name not in sources)
+            self.undrawable.setdefault(action.name, next(drawn_names))
             return ()
         self.all_exact &= len(values) == size
         if len(values) <= MOST_KINDS:
@@ -131,15 +134,14 @@ class ArgumentKinds:
 
     def _size(self, action: Action) -> int | None:
         size = 1
-        for name, strategy in action.arguments.items():
-            if pool_of(strategy) is None:
-                size *= self._draws.size(action.name, name) or 0
+        for name in action.arguments.keys() - self._sources[action.name].keys():
+            size *= self._draws.size(action.name, name) or 0
         return size or None
 
     def _sample(self, action: Action, random: Random | None) -> Mapping[str, Drawn] | None:
         made = {}
-        for name, strategy in action.arguments.items():
-            if pool_of(strategy) is None:
+        for name in action.arguments:
+            if name not in self._sources[action.name]:
                 drawn = self._draws.draw(action.name, name, random)
                 if drawn is None:
                     return None

@@ -7,11 +7,10 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from venomqa_hyp.core import Action, Graph, Place, State
-from venomqa_hyp.core.shape import Feature, Shaper
+from venomqa_hyp.core import Action, Graph, State
 from venomqa_hyp.explore.argument_kinds import Kind
-from venomqa_hyp.explore.rehearsal import Pools, Rehearsed
-from venomqa_hyp.explore.trail import Trail
+from venomqa_hyp.explore.position import Position, Taken
+from venomqa_hyp.explore.shape import Feature, Shaper
 
 _Memory = TypeVar("_Memory")
 
@@ -25,39 +24,26 @@ class Option:
 
 
 class Node:
-    """A state as one path reached it.
+    """What can be done next, as one path reached it.
 
-    Paths that lead to one state share a node unless they differ in what may follow: in calls of
-    actions with ``max_calls``, in preconditions that were met, in the values held by Bundles.
+    Paths share a node where they can do the same: where they are in one state, and do not differ in
+    calls of actions with ``max_calls``, in preconditions that were met, in what Bundles hold.
 
     :ivar number: nodes are numbered in the order of discovery.
-    :ivar depth: the length of the path.
-    :ivar parent: the node before; ``None`` for the initial state.
-    :ivar taken: the step that led here from there.
+    :ivar depth: the length of the shortest path known.
+    :ivar parent: the node before on that path; ``None`` for the initial state.
+    :ivar position: the end of that path, or of a longer one by which the node was reached first.
     :ivar options: what was not executed here yet; empty for a node that is closed.
     :ivar children: where executed options led, one for each, repetitions included.
     """
 
-    __slots__ = (
-        "children", "depth", "number", "options", "parent", "pools", "state_id", "taken", "trail"
-    )  # fmt: skip
+    __slots__ = ("children", "depth", "number", "options", "parent", "position")
 
-    def __init__(
-        self,
-        number: int,
-        state_id: str,
-        trail: Trail,
-        pools: Pools,
-        parent: "Node | None" = None,
-        taken: Rehearsed | None = None,
-    ) -> None:
+    def __init__(self, number: int, position: Position, parent: "Node | None" = None) -> None:
         self.number = number
-        self.state_id = state_id
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.parent = parent
-        self.taken = taken
-        self.trail = trail
-        self.pools = pools
+        self.position = position
         self.options: list[Option] = []
         self.children: list[Node] = []
 
@@ -67,14 +53,14 @@ class Node:
         return bool(self.options)
 
     @property
-    def steps(self) -> tuple[Rehearsed, ...]:
-        """The steps from the initial state."""
-        steps: list[Rehearsed] = []
-        node: Node | None = self
-        while node is not None and node.taken is not None:
-            steps.append(node.taken)
-            node = node.parent
-        return tuple(reversed(steps))
+    def taken(self) -> Taken | None:
+        """The step that led here; ``None`` for the initial state."""
+        return self.position.taken
+
+    @property
+    def state_id(self) -> str:
+        """The id of the state."""
+        return self.position.state.id
 
 
 class Atlas:
@@ -85,15 +71,9 @@ class Atlas:
     :ivar here: where the last executed option led.
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        actions: Mapping[str, Action],
-        volatile: Mapping[str, frozenset[Place]] = MappingProxyType({}),
-    ) -> None:
+    def __init__(self, graph: Graph, actions: Mapping[str, Action]) -> None:
         self.graph = graph
         self.actions = actions
-        self._volatile = volatile
         self.nodes: list[Node] = []
         self.executed: dict[str, int] = dict.fromkeys(actions, 0)
         self.here: Node | None = None
@@ -136,7 +116,7 @@ class Atlas:
         """Add a new node with what can be done there."""
         self.nodes.append(node)
         shown = self.state(node).observations.values()
-        self._features.append(self._shaper.features(shown, self._volatile))
+        self._features.append(self._shaper.features(shown))
         self.reopen(node, options)
 
     def reopen(self, node: Node, options: Sequence[Option]) -> None:

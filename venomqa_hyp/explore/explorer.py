@@ -1,42 +1,33 @@
 """Returns to states and goes on from there: executes what a strategy picks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 
 import attrs
 
 from venomqa_hyp.core import Step
-from venomqa_hyp.errors import DefinitionError, DivergenceError
+from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.explore.argument_kinds import ArgumentKinds, Draws
 from venomqa_hyp.explore.atlas import Atlas, Choice, Node, Option, Strategy
-from venomqa_hyp.explore.failure import failure_of_verdicts
+from venomqa_hyp.explore.position import Draft, Position
 from venomqa_hyp.explore.recorder import Recorder
-from venomqa_hyp.explore.rehearsal import (
-    Choices,
-    Draft,
-    Pools,
-    Rehearsal,
-    Rehearsed,
-    Rehearser,
-    drafted,
-)
-from venomqa_hyp.explore.trail import Trail
+from venomqa_hyp.explore.trial import Trial, advance, attempt
 
 
 @attrs.frozen(eq=False)
 class Explored:
     """What came of one option.
 
-    :ivar node: where it led; ``None`` where it could not be executed.
+    :ivar node: where it led; ``None`` where it could not be executed, or failed.
     :ivar is_new: whether nobody was there before.
-    :ivar taken: the step, if it was executed.
+    :ivar reached: the position it led to, if it was executed.
     :ivar found: the path, where it ends in a failure.
     """
 
     node: Node | None
     is_new: bool = False
-    taken: Rehearsed | None = None
-    found: Rehearsal | None = None
+    reached: Position | None = None
+    found: Trial | None = None
 
 
 class Explorer:
@@ -46,23 +37,20 @@ class Explorer:
     :param random: the only source of chance.
     :param max_depth: the longest paths to execute.
     :ivar executed: calls of actions for exploring, those for getting back included.
-    :ivar diverged_at: where the World did not repeat itself, and in which step.
     """
 
     def __init__(
         self, recorder: Recorder, strategy: Strategy, draws: Draws, random: Random, max_depth: int
     ) -> None:
-        self.atlas = Atlas(recorder.graph, recorder.actions, recorder.volatile)
-        self.kinds = ArgumentKinds(draws, random)
+        self.atlas = Atlas(recorder.graph, recorder.executor.rules.actions)
+        self.kinds = ArgumentKinds(recorder.executor.rules, draws, random)
         self.executed = 0
-        self.diverged_at: tuple[Node, Step | None] | None = None
         self._recorder = recorder
         self._strategy = strategy
         self._random = random
         self._max_depth = max_depth
         self._nodes: dict[tuple[object, ...], Node] = {}
-        walk = Rehearser(recorder)
-        self.root = self._add(Node(0, walk.state_id, walk.trail, walk.pools))
+        self.root = self._add(Node(0, recorder.executor.start))
 
     @property
     def is_exhausted(self) -> bool:
@@ -79,21 +67,20 @@ class Explorer:
         """Say how much was explored, where nothing is left to execute."""
         if not self.is_exhausted:
             return None
-        nodes = self.atlas.nodes
-        cut = any(node.depth >= self._max_depth for node in nodes)
+        cut = any(node.depth >= self._max_depth for node in self.atlas.nodes)
         within = f" within depth {self._max_depth}" if cut else ""
         count = len(self.atlas.graph)
-        told = f"{'the only state' if count == 1 else f'all {count} states'}{within} explored"
+        text = f"{'the only state' if count == 1 else f'all {count} states'}{within} explored"
         if not self.kinds.all_exact:
-            told += ", with arguments of each kind"
+            text += ", with arguments of each kind"
         if self.kinds.undrawable:
-            told += f", but for {', '.join(sorted(self.kinds.undrawable))}"
-        return told
+            text += f", but for {', '.join(sorted(self.kinds.undrawable))}"
+        return text
 
-    def fails_at_once(self) -> Rehearsal | None:
-        """Return the failure that the initial state shows, if it does."""
-        failure = failure_of_verdicts(self._recorder.verdicts(self.root.state_id))
-        return None if failure is None else Rehearsal((), failure)
+    def fails_at_once(self) -> Trial | None:
+        """Return the failures that the initial state shows, if it does."""
+        failures = self._recorder.checker.failures(self.root.position)
+        return Trial(self.root.position, failures) if failures else None
 
     def pick(self) -> Choice | None:
         """Ask the strategy what to execute next; ``None`` where nothing is left, or it is done.
@@ -110,37 +97,34 @@ class Explorer:
     def cost(self, choice: Choice) -> int:
         """Return how many calls of actions it takes at most to execute an option."""
         node, option = choice
-        return self._recorder.cost(node.state_id, option.action.name)
+        return self._recorder.cost(node.position, option.action.name)
 
     def execute(self, choice: Choice) -> Explored:
         """Execute an option, and look at where it leads.
 
-        :raises DivergenceError: when the World does not repeat itself.
+        :raises Diverged: when the World does not repeat itself.
         """
         node, option = choice
         self.atlas.drop(node, option)
-        given = self.kinds.arguments(option.action, option.kind, node.pools, self._random)
-        before = self._recorder.executed
+        pools = node.position.pools
+        given = self.kinds.arguments(option.action, option.kind, pools, self._random)
+        before = self._recorder.executor.executed
         try:
-            return self._take(node, Draft(node.depth, option.action, given))
+            return self._take(node, Draft(option.action, given, node.position.depth))
         finally:
-            self.executed += self._recorder.executed - before
+            self.executed += self._recorder.executor.executed - before
             self.atlas.executed[option.action.name] += 1
 
-    def learn(self, steps: Sequence[Step], choices: Sequence[Mapping[str, Choices]]) -> Node:
-        """Take over the steps of a test case, and return where they led.
-
-        :param choices: for each step, argument -> the choices its strategy made.
-        """
+    def learn(self, drafts: Sequence[Draft]) -> Node:
+        """Take over the steps of a test case, and return where they led."""
         node = self.root
-        for step, made in zip(steps, choices, strict=True):
-            given = drafted(self._recorder.actions[step.action], step, made, node.pools)
-            if given is None or node.depth >= self._max_depth:
+        for draft in drafts:
+            if node.depth >= self._max_depth:
                 break
-            seen = self._take(node, Draft(node.depth, self._recorder.actions[step.action], given))
-            if seen.node is None or seen.found is not None:
+            seen = self._take(node, draft)
+            if seen.node is None or seen.reached is None or seen.reached.taken is None:
                 break
-            self._cross_off(node, step)
+            self._cross_off(node, seen.reached.taken.step)
             node = seen.node
         return node
 
@@ -152,35 +136,43 @@ class Explorer:
                 return
 
     def _take(self, node: Node, draft: Draft) -> Explored:
-        walk = Rehearser(self._recorder, node.state_id, node.trail.copy(), node.pools.copy())
-        try:
-            taken = walk.take(draft)
-        except DivergenceError:
-            self.diverged_at = (node, walk.tried)
-            raise
-        if taken is None:
+        reached = advance(self._recorder, node.position, draft)
+        if reached is None:
             return Explored(None)
-        failure = walk.failure_after(taken)
-        if failure is not None:
-            return Explored(None, taken=taken, found=Rehearsal((*node.steps, taken), failure))
-        key = _key(walk.state_id, walk.trail, walk.pools)
+        if failures := self._recorder.checker.failures(reached):
+            return Explored(
+                None, reached=reached, found=self._found(node, Trial(reached, failures))
+            )
+        recorder = self._recorder.executor
+        key = recorder.rules.ability(reached, recorder.knowledge)
         known = self._nodes.get(key)
         if known is None:
-            number = len(self.atlas.nodes)
-            reached = Node(number, walk.state_id, walk.trail, walk.pools, node, taken)
-            self._add(reached)
+            there = self._add(Node(len(self.atlas.nodes), reached, node), key)
         else:
-            reached = known
-            self._shorten(known, node, taken)
-        node.children.append(reached)
-        self.atlas.here = reached
-        return Explored(reached, known is None, taken)
+            there = known
+            self._shorten(known, node, reached)
+        node.children.append(there)
+        self.atlas.here = there
+        return Explored(there, known is None, reached)
 
-    def _shorten(self, known: Node, parent: Node, taken: Rehearsed) -> None:
+    def _found(self, node: Node, found: Trial) -> Trial:
+        """Return the failure by the shortest path known, where its steps fail, too."""
+        assert found.end.taken is not None
+        drafts = [found.end.taken.draft]
+        at: Node | None = node
+        while at is not None and at.position.taken is not None:
+            drafts.append(at.position.taken.draft)
+            at = at.parent
+        if len(drafts) >= len(found):
+            return found
+        shorter = attempt(self._recorder, drafts[::-1])
+        return shorter if shorter.fails_with(found.failures[0].origin) else found
+
+    def _shorten(self, known: Node, parent: Node, reached: Position) -> None:
         """Take over a shorter path to a node, and to those after it."""
         if parent.depth + 1 >= known.depth:
             return
-        known.parent, known.taken = parent, taken
+        known.parent, known.position = parent, reached
         shorter = [known]
         while shorter:
             node = shorter.pop()
@@ -190,24 +182,23 @@ class Explorer:
                 self.atlas.reopen(node, self._options(node))
             shorter += [item for item in node.children if item.parent is node]
 
-    def _add(self, node: Node) -> Node:
-        self._nodes[_key(node.state_id, node.trail, node.pools)] = node
+    def _add(self, node: Node, key: tuple[object, ...] | None = None) -> Node:
+        recorder = self._recorder.executor
+        key = key or recorder.rules.ability(node.position, recorder.knowledge)
+        self._nodes[key] = node
         self.atlas.add(node, self._options(node))
         return node
 
     def _options(self, node: Node) -> list[Option]:
-        walk = Rehearser(self._recorder, node.state_id, node.trail, node.pools)
-        options = [
+        if node.depth >= self._max_depth:
+            return []
+        at, rules = node.position, self._recorder.executor.rules
+        return [
             Option(action, kind)
-            for action in self._recorder.actions.values()
-            if walk.can_take(action)
-            for kind in self.kinds.of(action, node.pools)
+            for action in rules.actions.values()
+            if rules.enables(at, action, lambda: self._recorder.lend(at))
+            for kind in self.kinds.of(action, at.pools)
         ]
-        return options if node.depth < self._max_depth else []
-
-
-def _key(state_id: str, trail: Trail, pools: Pools) -> tuple[object, ...]:
-    return (state_id, trail.signature, pools.bundled)
 
 
 def _check_choice(strategy: object, picked: object) -> None:

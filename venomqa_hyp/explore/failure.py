@@ -2,11 +2,12 @@
 
 import traceback
 from collections.abc import Iterable
+from types import TracebackType
 from typing import Any
 
 import attrs
 
-from venomqa_hyp.core import ActionResult, Severity, Transition, Verdict
+from venomqa_hyp.core import ActionResult, Severity, Verdict
 
 #: Tells one bug from another, as Hypothesis does: by exception type and innermost line.
 Origin = tuple[Any, ...]
@@ -17,41 +18,45 @@ class Failure:
     """An action that raised, or an invariant that does not hold.
 
     :ivar name: of the invariant, or of the action.
+    :ivar rule: the name of the invariant; ``None`` where an action raised.
+    :ivar exception: what the action, or the check, raised.
     """
 
     name: str
     severity: Severity
     message: str
     origin: Origin
-
-
-def failure_of_step(transition: Transition) -> Failure | None:
-    """Return the failure of a step whose action raised."""
-    return failure_of_result(transition.action, transition.result)
+    rule: str | None = None
+    exception: BaseException | None = None
+    traceback: TracebackType | None = None
 
 
 def failure_of_result(action: str, result: ActionResult) -> Failure | None:
     """Return the failure of an action that raised."""
     if result.exception is None:
         return None
-    return Failure(action, Severity.HIGH, result.error or "", _origin(result.exception))
+    return Failure(
+        action,
+        Severity.HIGH,
+        result.error or "",
+        _origin(result.exception),
+        exception=result.exception,
+        traceback=result.traceback,
+    )
 
 
-def failure_of_verdicts(verdicts: Iterable[Verdict]) -> Failure | None:
-    """Return the failure of the first invariant that does not hold."""
-    for verdict in verdicts:
-        if not verdict.holds:
-            return failure_of_verdict(verdict)
-    return None
+def failures_of(verdicts: Iterable[Verdict]) -> tuple[Failure, ...]:
+    """Return a failure for each invariant that does not hold."""
+    return tuple(failure_of_verdict(item) for item in verdicts if not item.holds)
 
 
 def failure_of_verdict(verdict: Verdict) -> Failure:
     """Return the failure of an invariant that does not hold."""
     inner = () if verdict.exception is None else _origin(verdict.exception)
     rule = verdict.invariant
-    return Failure(
-        rule.name, rule.severity, verdict.message or "", ("invariant", rule.name, *inner)
-    )
+    origin = ("invariant", rule.name, *inner)
+    message = verdict.message or ""
+    return Failure(rule.name, rule.severity, message, origin, rule.name, verdict.exception)
 
 
 def _origin(error: BaseException) -> Origin:

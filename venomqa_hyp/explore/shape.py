@@ -10,13 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from types import MappingProxyType
 from typing import Any
 
 from venomqa_hyp.core.observation import Observation
-from venomqa_hyp.core.volatile import Place
+from venomqa_hyp.values import Place, json_in, template_of
 
-#: Where something stands, how exactly it is told (``"="`` a value, ``"~"`` its kind), and what.
+#: Where something stands, how exactly it is known (``"="`` a value, ``"~"`` its kind), and what.
 Feature = tuple[Place, str, Any]
 
 #: A column with more different texts than this tells states apart by the kinds of its values.
@@ -43,16 +42,10 @@ class Shaper:
     def __init__(self) -> None:
         self._seen: dict[Place, set[Any]] = {}
 
-    def features(
-        self,
-        observations: Iterable[Observation],
-        volatile: Mapping[str, frozenset[Place]] = MappingProxyType({}),
-    ) -> frozenset[Feature]:
+    def features(self, observations: Iterable[Observation]) -> frozenset[Feature]:
         """Return the shape of a state.
 
         What a column is told apart by gets coarser once, when its values turn out to be many.
-
-        :param volatile: for each system the places to leave out.
         """
         found: set[Feature] = set()
         for seen in observations:
@@ -60,17 +53,16 @@ class Shaper:
                 continue
             columns: dict[Place, set[Any]] = {}
             _gather(seen.data, (), columns)
-            left_out = volatile.get(seen.system, frozenset())
-            for place in columns.keys() - left_out:
-                found.update(self._told((seen.system, *place), columns[place]))
+            for place in columns:
+                found.update(self._features_of((seen.system, *place), columns[place]))
         return frozenset(found)
 
     def is_current(self, feature: Feature) -> bool:
         """Return whether states are still told apart by such features."""
-        place, told, _ = feature
-        return told == "~" or len(self._seen.get(place, ())) <= LOW_CARDINALITY
+        place, exactness, _ = feature
+        return exactness == "~" or len(self._seen.get(place, ())) <= LOW_CARDINALITY
 
-    def _told(self, place: Place, values: set[Any]) -> Iterator[Feature]:
+    def _features_of(self, place: Place, values: set[Any]) -> Iterator[Feature]:
         known = self._seen.setdefault(place, set())
         if len(known) <= LOW_CARDINALITY:
             known.update(values)
@@ -84,7 +76,13 @@ def _count(number: int) -> int:
 
 
 def _gather(data: Any, at: Place, found: dict[Place, set[Any]]) -> None:
-    if isinstance(data, Mapping) and "columns" in data and "rows" in data:
+    if isinstance(data, str):
+        inner = json_in(data)
+        if inner is None:
+            _note(found, at, template_of(data))
+        else:
+            _gather(inner, at, found)
+    elif isinstance(data, Mapping) and "columns" in data and "rows" in data:
         _gather_rows(data, at, found)
     elif isinstance(data, Mapping):
         _gather_families(data, at, found)
@@ -92,7 +90,7 @@ def _gather(data: Any, at: Place, found: dict[Place, set[Any]]) -> None:
         _note(found, (*at, "number"), _count(len(data)))
         for member in data:
             _gather(member, (*at, "*"), found)
-    elif isinstance(data, bool) or not isinstance(data, (int, float)):
+    elif data is None or isinstance(data, (bool, enum.Enum)):
         _note(found, at, data)
     else:
         _note(found, at, kind_of(data))  # ids and amounts are many, and there is no end of them

@@ -12,10 +12,10 @@ from random import Random as Chance
 
 import attrs
 
-from venomqa_hyp.core.shape import Feature
 from venomqa_hyp.core.state import State
 from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.explore.atlas import Atlas, Choice, Node, Option
+from venomqa_hyp.explore.shape import Feature
 
 LONGEST_WALK = 50
 TOURNAMENT = 4

@@ -1,9 +1,4 @@
-"""Exploration strategies: what to execute next.
-
-Each works with every system, as the World gets back to any state. What a strategy remembers
-belongs to one exploration, so one object may be used for many. :class:`Novelty` and :class:`MCTS`
-stand in files of their own.
-"""
+"""The strategies that need no more than a few lines each."""
 
 from collections.abc import Iterable
 from heapq import heappop, heappush

@@ -1,0 +1,116 @@
+"""Executes every step of a path in the World, without the record."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+
+import attrs
+from hypothesis.errors import UnsatisfiedAssumption
+
+from venomqa_hyp.core import Invariant, State, Verdict
+from venomqa_hyp.explore.executor import Executor
+from venomqa_hyp.explore.failure import Failure, failure_of_result, failures_of
+from venomqa_hyp.explore.given import Given, Literal
+from venomqa_hyp.explore.position import Draft, Position, Taken
+from venomqa_hyp.explore.recorder import Recorder
+from venomqa_hyp.explore.trial import Trial
+from venomqa_hyp.values import Name, Sealed, aligned, rename
+
+
+class Live:
+    """A path that is executed step by step, from the start or from where the World is.
+
+    :param at: where the World is; it is taken to the start without one.
+    """
+
+    def __init__(self, recorder: Recorder, at: Position | None = None) -> None:
+        self._recorder = recorder
+        self._executor: Executor = recorder.executor
+        self.at = self._executor.mover.reset() if at is None else at
+        self._executor.mover.lose()
+
+    def take(self, draft: Draft) -> Position | None:
+        """Execute a step; ``None`` where it cannot run."""
+        rules = self._executor.rules
+        resolved = rules.resolve(self.at, draft)
+        if resolved is None:
+            return None
+        step, picks, left = resolved
+        result = self._executor.act(step)
+        self._executor.latecomers.wait(step.action, result)
+        state = State("", {}, self._executor.world.context.save())
+        self.at = rules.after(self.at, left, Taken(draft, step, picks, result), state, step.key)
+        return self.at
+
+    def check(self, invariant: Invariant) -> Verdict:
+        """Check an invariant in the World as it is."""
+        return self._recorder.checker.check(invariant)
+
+    def failures(self) -> tuple[Failure, ...]:
+        """Return what is wrong now: what the last step raised, or each broken invariant."""
+        taken = self.at.taken
+        if taken is not None and (raised := failure_of_result(taken.step.action, taken.result)):
+            return (raised,)
+        return failures_of([self.check(item) for item in self._recorder.checker.invariants])
+
+
+def attempt_live(
+    recorder: Recorder, drafts: Sequence[Draft], known: Sequence[Position] = ()
+) -> Trial:
+    """Execute drafts in the World up to their first failure; those that cannot run are left out.
+
+    :param known: the positions that the steps led to before.
+    """
+    live = Live(recorder)
+    world, rules = recorder.executor.world, recorder.executor.rules
+    names: dict[Name, Name] = {}
+    if failures := live.failures():
+        return Trial(live.at, failures)
+    for draft, before in zip_longest(drafts, known):
+        if draft is None or not rules.enables(live.at, draft.action, lambda: world):
+            continue
+        try:
+            live.take(_renamed(draft, names))
+        except UnsatisfiedAssumption:
+            continue
+        if failures := live.failures():
+            return Trial(live.at, failures)
+        if before is not None:
+            names |= _names(before, live.at, recorder)
+    return Trial(live.at)
+
+
+def retrace(recorder: Recorder, path: Iterable[Position]) -> tuple[Live, Mapping[Name, Name]]:
+    """Execute the steps of a path again, from the start, whatever comes of them.
+
+    :return: where that led, and what the atoms that the path held are called there.
+    """
+    live = Live(recorder)
+    names: dict[Name, Name] = {}
+    for known in path:
+        assert known.taken is not None
+        live.take(_renamed(known.taken.draft, names))
+        names |= _names(known, live.at, recorder)
+    return live, names
+
+
+def _renamed(draft: Draft, names: Mapping[Name, Name]) -> Draft:
+    given: dict[str, Given] = {}
+    for name, item in draft.given.items():
+        given[name] = item
+        if isinstance(item, Literal) and names:
+            try:
+                given[name] = Literal(rename(item.value, names))
+            except Sealed:
+                continue
+    return attrs.evolve(draft, given=given)
+
+
+def _names(known: Position, now: Position, recorder: Recorder) -> dict[Name, Name]:
+    """Return what the values in pools are called now, by the steps that made them."""
+    names: dict[Name, Name] = {}
+    for pool, entries in known.pools.items():
+        values = {entry.owner: entry.value for entry in now.pools.get(pool, ())}
+        for entry in entries:
+            if entry.owner in values:
+                names |= aligned(entry.value, values[entry.owner], recorder.executor.knowledge)
+    return names
