@@ -3,23 +3,19 @@
 import math
 import os
 from collections.abc import Iterable
-from random import Random, SystemRandom
-from time import monotonic
+from random import SystemRandom
 
 import attrs
 
 from venomqa_hyp.agent.cache import Directory, load, store, warn
-from venomqa_hyp.agent.description import NoFingerprint
-from venomqa_hyp.agent.fingerprint import Watched, fingerprint
-from venomqa_hyp.agent.live import LiveExplorer
-from venomqa_hyp.agent.loops import Loops
-from venomqa_hyp.agent.progress import OnProgress, Progress, shown
+from venomqa_hyp.agent.exploration import Exploration, Limits
+from venomqa_hyp.agent.fingerprint import NoFingerprint, Watched, fingerprint
+from venomqa_hyp.agent.progress import OnProgress, shown
 from venomqa_hyp.core import Action, ExplorationResult, Invariant
-from venomqa_hyp.errors import DefinitionError, DivergenceError
-from venomqa_hyp.explore import Explorer, Rehearsal, Strategy
-from venomqa_hyp.stateful import ActionDraws, Run, as_in_test_case
-from venomqa_hyp.stateful.definition import Definition, WorldSource, define
-from venomqa_hyp.stateful.walk import RehearsedWalk
+from venomqa_hyp.errors import DefinitionError
+from venomqa_hyp.explore import Strategy
+from venomqa_hyp.stateful import Run, as_in_test_case
+from venomqa_hyp.stateful.definition import WorldSource, define
 
 
 class Agent:
@@ -36,8 +32,12 @@ class Agent:
         date otherwise.
     :param on_progress: called with a :class:`Progress` after each step, in place of printing.
     :param fail_fast: end at the first violation.
-    :param time_limit: seconds, after which no further option is executed.
+    :param time_limit: seconds for all of it: what was found is confirmed within them or right
+        after, and made no shorter after that.
     :param seed: repeats an exploration; chosen at random by default, see :attr:`seed`.
+    :param on_divergence: what a World leads to that does not repeat itself: ``"error"`` raises
+        ``DivergenceError``, unless something was found, ``"warn"`` goes on without the record, by
+        random walks from the initial state.
     :param cache_dir: where explorations that found nothing are kept. One whose actions,
         invariants, World, settings, *their code*, initial state and watched files are the same is
         not done again: ``result.skipped`` says so.
@@ -61,19 +61,29 @@ class Agent:
         fail_fast: bool = False,
         time_limit: float | None = None,
         seed: int | None = None,
+        on_divergence: str = "error",
         cache_dir: str | os.PathLike[str] | None = None,
         watch: Watched = (),
     ) -> None:
         self.definition = define(
-            "Agent", world, actions, invariants, strategy=strategy, rollback=True, taken=()
+            "Agent",
+            world,
+            actions,
+            invariants,
+            strategy=strategy,
+            rollback=True,
+            on_divergence=on_divergence,
+            taken=(),
         )
-        self.max_steps = _whole("max_steps", max_steps)
-        self.max_depth = _whole("max_depth", max_depth)
-        self.coverage_target = _share(coverage_target)
+        self.limits = Limits(
+            max_steps=_whole("max_steps", max_steps),
+            max_depth=_whole("max_depth", max_depth),
+            coverage_target=_share(coverage_target),
+            seconds=_seconds(time_limit),
+            fail_fast=bool(fail_fast),
+        )
         self.progress_every = progress_every and _whole("progress_every", progress_every)
         self.on_progress = on_progress
-        self.fail_fast = bool(fail_fast)
-        self.time_limit = _seconds(time_limit)
         self.seed = SystemRandom().getrandbits(32) if seed is None else _seed(seed)
         self.cache_dir = cache_dir
         self.watch = watch
@@ -82,28 +92,25 @@ class Agent:
     def explore(self) -> ExplorationResult:
         """Explore from the initial state, and leave the World as it was found.
 
-        A World that does not repeat itself is explored without its record, by random walks from
-        the initial state; ``result.divergence`` then says what differed.
+        Ctrl-C ends it like a limit, with what was found so far.
 
+        :raises DivergenceError: when the World does not repeat itself and nothing was found.
         :raises WorldError: when the World cannot be opened, reached or rolled back.
         """
         with shown(self.progress_every) as show, as_in_test_case(self.explore):
-            exploration = _Exploration(self, self.on_progress or show)
+            on_progress = self.on_progress or show
+            exploration = Exploration(self.definition, self.limits, self.seed, on_progress)
             try:
                 kept = self._place_in_cache(exploration.run)
                 if kept is not None and (known := load(*kept)) is not None:
                     return known
                 exploration.go_on()
+            except Exception as error:
+                exploration.note_found(error)
+                raise
             finally:
-                result = exploration.run.close()
-        assert result is not None
-        exploration.run.warn()
-        result = attrs.evolve(
-            result,
-            exhausted=exploration.explorer.exhausted,
-            ended_by=exploration.ended_by,
-            loops=exploration.loops.found,
-        )
+                result = exploration.close()
+        exploration.check()
         if kept is not None:
             store(*kept, result)
         return result
@@ -114,145 +121,23 @@ class Agent:
             return None
         definition = self.definition
         settings = {
+            **attrs.asdict(self.limits),
             "strategy": definition.strategy,
-            "max_steps": self.max_steps,
-            "max_depth": self.max_depth,
-            "coverage_target": self.coverage_target,
-            "time_limit": self.time_limit,
             "seed": self.seed if self._has_seed else None,
         }
         try:
-            told = fingerprint(
+            found = fingerprint(
                 definition.world,
                 definition.actions.values(),
                 definition.invariants,
                 settings,
                 self.watch,
-                initial=run.recorder.graph.initial.id,
+                initial=run.session.recorder.graph.initial.id,
             )
         except NoFingerprint as error:
             warn(f"This exploration is not skipped, whatever has changed or not: {error}")
             return None
-        return self.cache_dir, told
-
-
-class _Exploration:
-    """One call of :meth:`Agent.explore`."""
-
-    def __init__(self, agent: Agent, on_progress: OnProgress) -> None:
-        self.agent = agent
-        self.run = Run(agent.definition)
-        self.loops = Loops()
-        self.ended_by = ""
-        self._on_progress = on_progress
-        self._executed = 0
-        self._random = Random(agent.seed)
-        self._deadline = math.inf if agent.time_limit is None else monotonic() + agent.time_limit
-        self.explorer = self._new_explorer()
-        self._check_drawable(agent.definition)
-
-    def go_on(self) -> None:
-        """Explore until something ends it."""
-        at_once = self.explorer.fails_at_once()
-        try:
-            if at_once is not None:
-                self._meet(at_once)
-                self.ended_by = "the initial state"
-            while not self.ended_by:
-                self.ended_by = self._next() or self._reason_to_end()
-        except DivergenceError as error:
-            self.run.diverge(str(error))
-        if self.run.divergence is not None:
-            self._explore_live()
-
-    def _next(self) -> str | None:
-        """Execute one option; return why there is none, where the exploration ends."""
-        if self.explorer.atlas.graph is not self.run.recorder.graph:
-            self.explorer = self._new_explorer()  # the fresh World began in another state
-        choice = self.explorer.pick()
-        if choice is None:
-            return "exhausted" if self.explorer.is_exhausted else "strategy"
-        if self._executed + self.explorer.cost(choice) > self.agent.max_steps:
-            return "max_steps"
-        before = self.explorer.executed
-        seen = self.explorer.execute(choice)
-        self._executed += self.explorer.executed - before
-        if seen.taken is not None:
-            self.loops.note(seen.taken.transition)
-        if seen.found is not None:
-            self._meet(seen.found)
-        self._tell()
-        return None
-
-    def _explore_live(self) -> None:
-        live = LiveExplorer(self.run, self.explorer.kinds, self._random, self.agent.max_depth)
-        self.ended_by = ""
-        while not self.ended_by:
-            left, before = self.agent.max_steps - self._executed, live.executed
-            if left <= 0:
-                self.ended_by = "max_steps"
-                return
-            for _ in live.walk(left):
-                self._tell()
-            self._executed += live.executed - before
-            stuck = "stuck" if live.executed == before else ""
-            self.ended_by = self._reason_to_end() or stuck
-
-    def _meet(self, found: Rehearsal) -> None:
-        assert found.failure is not None
-        self.run.note_failure()
-        known = self.run.violations.get(found.failure.origin)
-        if known is not None and len(found.steps) >= len(known.reproduction_path):
-            return
-        settled = self.run.reduction.settle(found, self.run)
-        if settled is not None:
-            walk = RehearsedWalk(self.run.recorder.graph.initial, settled[0].steps)
-            self.run.report(found.failure, walk, settled[1], final=True)
-        elif self.run.divergence is not None:
-            raise DivergenceError(self.run.divergence)
-
-    def _reason_to_end(self) -> str:
-        agent, run = self.agent, self.run
-        if agent.fail_fast and run.violations:
-            return "fail_fast"
-        if agent.coverage_target is not None and self._coverage >= agent.coverage_target:
-            return "coverage_target"
-        if self._executed >= agent.max_steps:
-            return "max_steps"
-        return "time_limit" if monotonic() > self._deadline else ""
-
-    @property
-    def _coverage(self) -> float:
-        recorder = self.run.recorder
-        return sum(map(bool, recorder.executions.values())) / len(recorder.actions)
-
-    def _tell(self) -> None:
-        states, violations = len(self.run.recorder.graph), len(self.run.violations)
-        self._on_progress(
-            Progress(self._executed, self.agent.max_steps, states, self._coverage, violations)
-        )
-
-    def _new_explorer(self) -> Explorer:
-        recorder, agent = self.run.recorder, self.agent
-        return Explorer(
-            recorder,
-            agent.definition.strategy,
-            ActionDraws(recorder),
-            self._random,
-            agent.max_depth,
-        )
-
-    def _check_drawable(self, definition: Definition) -> None:
-        for action in definition.actions.values():
-            self.explorer.kinds.of(action, self.explorer.root.pools)
-        for name, argument in self.explorer.kinds.undrawable.items():
-            self.run.close()
-            raise DefinitionError(
-                f"action {name!r}: argument {argument!r} cannot be drawn outside of a Hypothesis "
-                "test (st.data() and st.runner() cannot, nor can a Bundle with map or filter, nor "
-                "what has no digest). Explore with venom_machine(...).TestCase, or use another "
-                "strategy."
-            )
+        return self.cache_dir, found
 
 
 def _whole(name: str, value: object) -> int:
@@ -280,10 +165,10 @@ def _share(value: float | None) -> float | None:
     return value
 
 
-def _seconds(value: float | None) -> float | None:
+def _seconds(value: float | None) -> float:
     if value is not None and (not isinstance(value, (int, float)) or not value > 0):
         raise DefinitionError(
             f"Agent: time_limit is {value!r}, but it is a number of seconds above 0. "
             "Write time_limit=60."
         )
-    return value
+    return math.inf if value is None else float(value)

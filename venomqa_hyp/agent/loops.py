@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from venomqa_hyp.core import Transition
+from venomqa_hyp.explore import Position
 
 CALLS = 3
 
@@ -14,13 +14,14 @@ class Loops:
         self._useful: set[str] = set()
         self._idle: dict[str, Counter[str]] = {}
 
-    def note(self, transition: Transition) -> None:
+    def note(self, reached: Position) -> None:
         """Take over what came of a call."""
-        action = transition.action
-        if transition.result.success or transition.from_id != transition.to_id:
+        assert reached.taken is not None
+        action = reached.taken.step.action
+        if reached.taken.result.success or reached.moved:
             self._useful.add(action)
         else:
-            self._idle.setdefault(action, Counter())[transition.from_id] += 1
+            self._idle.setdefault(action, Counter())[reached.state.id] += 1
 
     @property
     def found(self) -> tuple[str, ...]:

@@ -5,8 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from venomqa_hyp.core import ExplorationResult, Graph, State, Transition, Violation
-from venomqa_hyp.core.encoding import Unsaved
+from venomqa_hyp.core import (
+    Divergence,
+    ExplorationResult,
+    Graph,
+    State,
+    Transition,
+    Violation,
+)
+from venomqa_hyp.values.encoding import Unsaved
 
 
 @attrs.frozen(eq=False)
@@ -74,7 +81,7 @@ class _Union:
     """
 
     def __init__(self, initial: State) -> None:
-        self.conflict: str | None = None
+        self.conflict: Divergence | None = None
         self._initial = initial
         self._states: dict[str, State] = {}
         self._leaving: dict[str, dict[str, tuple[int, Transition]]] = {}
@@ -106,9 +113,10 @@ class _Union:
             return  # they only look the same
         if self.conflict is None:
             before, after = self._states[first.to_id], self._states[second.to_id]
-            self.conflict = (
+            self.conflict = Divergence(
+                str(first.step),
                 f"{first.step} from the same state led workers {one} and {other} to different "
-                f"states: {_difference(before, after)}."
+                f"states: {_difference(before, after)}.",
             )
 
 

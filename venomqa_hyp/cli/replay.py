@@ -55,7 +55,7 @@ def _take(
     result = world.act(action, step.arguments)
     requests = _history(world.api)[sent_before:]
     after = world.observe()
-    verdicts = [world.judge(item) for item in invariants]
+    verdicts = [world.check(item) for item in invariants]
     broken = tuple(verdict for verdict in verdicts if not verdict.holds)
     return ReplayedStep(step, result, requests, _changed(world, before, after), broken)
 

@@ -60,17 +60,18 @@ def show_summary(
 
 def progress(run: Any, seconds: float) -> str:
     """Return one line about a run that is going on."""
-    found = min(run.violations.values(), key=lambda item: len(item.reproduction_path), default=None)
+    found = min(run.ledger.failing, key=lambda item: item.path.depth, default=None)
+    recorder = run.session.recorder
     parts = [
-        _count(run.recorder.executed, "step"),
-        _count(len(run.recorder.graph), "state"),
+        _count(recorder.executor.executed, "step"),
+        _count(len(recorder.graph), "state"),
         _count(run.test_cases, "test case"),
         f"{seconds:.0f} s",
     ]
     line = ", ".join(parts)
     if found is None:
         return line
-    return f"{line}; {found.name} broken after {_count(len(found.reproduction_path), 'step')}"
+    return f"{line}; {found.failure.name} broken after {_count(found.path.depth, 'step')}"
 
 
 def _summary(
@@ -93,7 +94,7 @@ def _summary(
     if run.volatile:
         yield "left out", f"{', '.join(run.volatile)}: not the same each time"
     if run.divergence is not None:
-        yield "diverged", run.divergence
+        yield "diverged", str(run.divergence)
     rate = run.steps_executed / run.duration
     yield "time", f"{run.duration:.1f} s, {rate:,.0f} executed steps per second"
 

@@ -22,6 +22,8 @@ class Definition:
     :ivar world: the World, or a callable that opens one for each run.
     :ivar strategy: what exploring executes next.
     :ivar rollback: false re-runs every step from a reset World, as plain Hypothesis would.
+    :ivar on_divergence: ``"error"`` ends a run whose World does not repeat itself, ``"warn"`` goes
+        on without the record.
     """
 
     identity: str
@@ -30,6 +32,7 @@ class Definition:
     invariants: tuple[Invariant, ...]
     strategy: Strategy
     rollback: bool
+    on_divergence: str
     violations: Mapping[str, type[InvariantViolated]]
 
     def open_world(self) -> World:
@@ -65,6 +68,7 @@ def define(
     *,
     strategy: Strategy | None,
     rollback: bool,
+    on_divergence: str,
     taken: Container[str],
 ) -> Definition:
     """Check the parts of a machine against each other.
@@ -101,6 +105,7 @@ def define(
         checked,
         _checked_strategy(strategy),
         bool(rollback),
+        _checked_reaction(on_divergence),
         MappingProxyType({item.name: _violation_type(item.name) for item in checked}),
     )
 
@@ -204,6 +209,16 @@ def _checked_strategy(strategy: object) -> Strategy:
             "given to Action(arguments=...)."
         )
     return cast(Strategy, strategy)
+
+
+def _checked_reaction(on_divergence: object) -> str:
+    if on_divergence not in ("error", "warn"):
+        raise DefinitionError(
+            f"on_divergence is {on_divergence!r:.60}, but it says what happens where the World "
+            'does not repeat itself: "error" ends the run, "warn" goes on without its record. '
+            'Write on_divergence="warn".'
+        )
+    return str(on_divergence)
 
 
 def _where(function: Any) -> str:

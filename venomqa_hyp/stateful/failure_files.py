@@ -32,7 +32,7 @@ picks       argument -> how many newer values there were than the one picked fro
 Other keys are ignored. The *file* is what counts: its name is only for people, so it may be
 renamed, reformatted, edited and committed.
 
-Values that JSON cannot hold are encoded as :mod:`venomqa_hyp.core.encoding` describes.
+Values that JSON cannot hold are encoded as :mod:`venomqa_hyp.values.encoding` describes.
 """
 
 import json
@@ -46,8 +46,9 @@ from typing import Any
 
 import attrs
 
-from venomqa_hyp.core.digest import hash_text
-from venomqa_hyp.core.encoding import (
+from venomqa_hyp.errors import DefinitionError
+from venomqa_hyp.values.digest import hash_text
+from venomqa_hyp.values.encoding import (
     FORMAT,
     MAX_NESTING,
     Json,
@@ -59,7 +60,6 @@ from venomqa_hyp.core.encoding import (
     expect,
     shown,
 )
-from venomqa_hyp.errors import DefinitionError
 
 #: Where failure files are, relative to the current directory.
 DEFAULT_FOLDER = Path(".venomqa", "failures")

@@ -1,33 +1,42 @@
-"""Tell of actions that did nothing in a whole run, which then says nothing of them."""
+"""Find actions that did nothing in a whole run: about these it says nothing."""
 
 from collections.abc import Iterable
 
 from hypothesis.stateful import Bundle
 
 from venomqa_hyp.core import Action, FromContext
-from venomqa_hyp.explore import Recorder
+from venomqa_hyp.explore import Executor
 
 
 class IdleActionWarning(UserWarning):
     """A run found nothing, and some actions were never executed, or none ever succeeded."""
 
 
-def describe_idle(recorder: Recorder) -> str | None:
-    """Say which actions were never executed and what they need, or that none ever succeeded."""
-    actions = list(recorder.actions.values())
-    idle = [action for action in actions if not recorder.executions[action.name]]
+def describe_idle(executor: Executor, rejected: int) -> str | None:
+    """Say which actions were never executed and what they need, or that none ever succeeded.
+
+    :param rejected: steps that ``assume`` rejected.
+    """
+    actions = list(executor.rules.actions.values())
+    if rejected and rejected == executor.executed:
+        return (
+            f"assume() rejected all {rejected} steps that were executed, so this run says nothing. "
+            "Use it for what is rarely the case, and preconditions or narrower strategies for "
+            "the rest."
+        )
+    idle = [action for action in actions if not executor.executions[action.name]]
     if idle:
-        missing = "; ".join(f"{item.name} ({_needs(item, recorder.succeeded)})" for item in idle)
+        missing = "; ".join(f"{item.name} ({_needs(item, executor.succeeded)})" for item in idle)
         return (
             f"{len(idle)} of {len(actions)} actions never ran, so this run says nothing about: "
             f"{missing}."
         )
-    if not recorder.succeeded:
-        answers = "; ".join(f"{name}: {error}" for name, error in recorder.refusals.items())
+    if not executor.succeeded:
+        replies = "; ".join(f"{name}: {error}" for name, error in executor.refusals.items())
         return (
-            f"no action ever succeeded in {recorder.executed} executions, so finding no failure "
-            f"says little. The last of each: {answers}. Correct the requests; where a refusal is "
-            "what the action is to see, let it check that and return None."
+            f"no action ever succeeded in {executor.executed} executions, so finding no failure "
+            f"says little. The last reply to each: {replies}. Correct the requests; where a "
+            "refusal is what the action tests, let it check that and return None."
         )
     return None
 

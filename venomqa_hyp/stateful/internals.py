@@ -34,7 +34,7 @@ from hypothesis.internal.conjecture import engine
 from hypothesis.internal.conjecture.choice import ChoiceTemplate
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import HypothesisProvider
-from hypothesis.stateful import STATE_MACHINE_RUN_LABEL, RuleBasedStateMachine
+from hypothesis.stateful import STATE_MACHINE_RUN_LABEL, Bundle, RuleBasedStateMachine
 from hypothesis.strategies import SearchStrategy
 from hypothesis.strategies._internal.lazy import unwrap_strategies
 from hypothesis.strategies._internal.misc import BooleansStrategy
@@ -42,12 +42,17 @@ from hypothesis.strategies._internal.numbers import IntegersStrategy
 from hypothesis.strategies._internal.strategies import SampledFromStrategy
 
 import _venomqa_hyp_hypothesis
-from venomqa_hyp.explore import Choices, Drawn
+from venomqa_hyp.core import FromContext
+from venomqa_hyp.errors import DigestError
+from venomqa_hyp.explore import Choices, Draft, Drawn, Source, Taken
+from venomqa_hyp.values import canonical_text
 
 #: The attribute in which Hypothesis looks for more to put into the key of a test.
 IDENTITY_ATTRIBUTE = "_hypothesis_internal_add_digest"
 
 CACHED_TEST_CASES = 500
+#: So many members of an enum, or of what else is sampled from, are tried to find a value.
+_MEMBERS = 256
 _CACHE_SIZE = engine.CACHE_SIZE
 
 AdaptSettings = Callable[[Any, Settings], Settings]
@@ -90,6 +95,17 @@ def rule_positions(machine: RuleBasedStateMachine) -> Mapping[str, int] | None:
     return {item.function.__name__: number for number, item in enumerate(rules)}
 
 
+def source_of(given: object) -> Source | None:
+    """Return the pool that an argument is picked from as it is, if any."""
+    if isinstance(given, FromContext):
+        return Source(f"context:{given.key}")
+    if not isinstance(given, Bundle):
+        return None
+    plain = not getattr(given, "_transformations", ())
+    # Older versions keep it under a private name.
+    return Source(f"bundle:{given.name}", "consume=True" in repr(given), plain)
+
+
 def redraw(strategy: SearchStrategy[Any], choices: Choices | None) -> Drawn | None:
     """Draw from a strategy with given choices, or with the simplest ones.
 
@@ -107,6 +123,37 @@ def redraw(strategy: SearchStrategy[Any], choices: Choices | None) -> Drawn | No
         return None  # whatever a user's strategy raises: these choices are not for it
     made = tuple(data.choices)
     return Drawn(value, made) if choices in (None, made) else None
+
+
+def choices_that_make(strategy: SearchStrategy[Any], value: Any) -> Choices | None:
+    """Return choices that make a value, where some can be found: simple ones are tried."""
+    text = _text(value)
+    if text is None:
+        return None  # nothing tells whether the same value is made again
+    for choices in _likely_choices(strategy, value):
+        made = redraw(strategy, choices)
+        if made is not None and _text(made.value) == text:
+            return choices
+    return None
+
+
+def _likely_choices(strategy: SearchStrategy[Any], value: Any) -> Iterator[Choices]:
+    """Yield the simplest choices, and those with one integer in place of another."""
+    simplest = redraw(strategy, None)
+    if simplest is None:
+        return
+    yield simplest.choices
+    for at, choice in enumerate(simplest.choices):
+        if type(choice) is int:
+            for other in [*([value] if type(value) is int else []), *range(_MEMBERS)]:
+                yield (*simplest.choices[:at], other, *simplest.choices[at + 1 :])
+
+
+def _text(value: Any) -> str | None:
+    try:
+        return canonical_text(value)
+    except DigestError:
+        return None
 
 
 def draw(strategy: SearchStrategy[Any], random: Random | None) -> Drawn | None:
@@ -137,17 +184,28 @@ def size(strategy: SearchStrategy[Any]) -> int | None:
     return None
 
 
-@attrs.frozen
-class ScriptedStep:
-    """A step for a test case to take.
+def choices_of(taken: Taken) -> Mapping[str, Choices]:
+    """Return argument -> the choices that its strategy made."""
+    given = taken.draft.given.items()
+    return {name: item.choices for name, item in given if isinstance(item, Drawn)}
 
-    :ivar choices: argument -> the choices its strategy is to make.
-    :ivar picks: argument -> how many newer values there are than the one to pick.
-    """
 
-    action: str
-    choices: Mapping[str, Choices]
-    picks: Mapping[str, int]
+def with_choices(
+    drafts: Sequence[Draft], choices: Sequence[Mapping[str, Choices]]
+) -> tuple[Draft, ...]:
+    """Return drafts that know the choices which made their arguments."""
+    return tuple(
+        attrs.evolve(
+            draft,
+            given={
+                name: attrs.evolve(item, choices=made.get(name, ()))
+                if isinstance(item, Drawn)
+                else item
+                for name, item in draft.given.items()
+            },
+        )
+        for draft, made in zip(drafts, choices, strict=True)
+    )
 
 
 class VenomProvider(HypothesisProvider):
@@ -162,7 +220,7 @@ class VenomProvider(HypothesisProvider):
         self._parts_began: list[int] = []
         self._steps: list[list[Choices]] = []
         self._in_rules = False
-        self._script: Sequence[ScriptedStep] | None = None
+        self._script: Sequence[Taken] | None = None
         self._positions: Mapping[str, int] = {}
         self._feed: Choices = ()
         self._feed_start = 0
@@ -174,7 +232,7 @@ class VenomProvider(HypothesisProvider):
         """Whether this test case follows a script or a replay."""
         return self._script is not None or self._replays
 
-    def follow(self, script: Sequence[ScriptedStep], positions: Mapping[str, int]) -> None:
+    def follow(self, script: Sequence[Taken], positions: Mapping[str, int]) -> None:
         """Take these steps and then stop.
 
         :param positions: what :func:`rule_positions` returned.
@@ -282,7 +340,7 @@ class VenomProvider(HypothesisProvider):
         if part == 0:
             return 0  # the share of disabled rules
         if part == 1:
-            return self._positions[step.action]
+            return self._positions[step.step.action]
         if self._pick is None or max_value is None:
             return None
         # Older versions number the values of a Bundle from the oldest, and shrink to the newest.
@@ -292,12 +350,13 @@ class VenomProvider(HypothesisProvider):
         step = self._current()
         if step is None or part < 2:
             return
-        names = sorted({*step.choices, *step.picks})
+        choices = choices_of(step)
+        names = sorted({*choices, *step.picks})
         name = names[part - 2] if part - 2 < len(names) else ""
         self._pick = step.picks.get(name)
-        self._feed, self._feed_start = step.choices.get(name, ()), len(self._nodes())
+        self._feed, self._feed_start = choices.get(name, ()), len(self._nodes())
 
-    def _current(self) -> ScriptedStep | None:
+    def _current(self) -> Taken | None:
         if self._script is None or not 0 < len(self._steps) <= len(self._script):
             return None
         return self._script[len(self._steps) - 1]

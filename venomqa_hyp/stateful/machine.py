@@ -4,7 +4,7 @@ import functools
 import inspect
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, reject
 from hypothesis import settings as Settings  # noqa: N812  # it is a class
 from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
+from hypothesis.errors import HypothesisException
 from hypothesis.stateful import (
-    Bundle,
     MultipleResults,
     RuleBasedStateMachine,
     invariant,
@@ -22,20 +22,21 @@ from hypothesis.stateful import (
     rule,
 )
 
-from venomqa_hyp.core import Action, ExplorationResult, FromContext, Invariant, Step, snapshot
-from venomqa_hyp.errors import DefinitionError, WorldError
-from venomqa_hyp.explore import Strategy, Trail, context_keys
+from venomqa_hyp.core import Action, ExplorationResult, FromContext, Invariant, Step
+from venomqa_hyp.errors import DefinitionError, VenomError, WorldError
+from venomqa_hyp.explore import Diverged, Draft, Failure, Position, Strategy
 from venomqa_hyp.stateful import internals
 from venomqa_hyp.stateful.definition import Definition, WorldSource, check_name, define
 from venomqa_hyp.stateful.failure_files import FailureFolder
-from venomqa_hyp.stateful.run import Run, Walk
-from venomqa_hyp.stateful.saved import replay_saved, save_failures
-from venomqa_hyp.stateful.scope import StopRun, end_run, find_run, run_scope
-from venomqa_hyp.stateful.walk import RecordedWalk
+from venomqa_hyp.stateful.failures import Status
+from venomqa_hyp.stateful.run import Run, StopRun
+from venomqa_hyp.stateful.saved import replay_saved, save_confirmed
+from venomqa_hyp.stateful.scope import end_run, find_run, run_scope
+from venomqa_hyp.stateful.walk import Failed, Walk
+from venomqa_hyp.values import snapshot
 from venomqa_hyp.world import Context, World
 
 BACKEND = "venomqa"
-_Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
 
 
@@ -47,6 +48,7 @@ def venom_machine(
     name: str = "VenomMachine",
     strategy: Strategy | None = None,
     rollback: bool = True,
+    on_divergence: str = "error",
 ) -> type["VenomStateMachine"]:
     """Return a Hypothesis state machine that runs on a World which rolls back.
 
@@ -62,6 +64,8 @@ def venom_machine(
     :param strategy: the exploration strategy: it decides to which states to return and what to try
         there, between Hypothesis's own random walks. :class:`~venomqa_hyp.Novelty` by default.
     :param rollback: false re-runs every step from a reset World, as plain Hypothesis would.
+    :param on_divergence: what a World leads to that does not repeat itself: ``"error"`` ends the
+        run, ``"warn"`` goes on without its record, and executes every step again.
     :raises DefinitionError: says which part cannot work, and what to write instead.
     """
     if not isinstance(name, str) or not name.isidentifier():
@@ -79,6 +83,7 @@ def venom_machine(
         invariants,
         strategy=strategy,
         rollback=rollback,
+        on_divergence=on_divergence,
         taken=frozenset(dir(VenomStateMachine)),
     )
     named = [f"{item.name}({','.join(item.arguments)})" for item in definition.actions.values()]
@@ -106,8 +111,11 @@ def _ends_run(method: Callable[..., Any]) -> Callable[..., Any]:
         __tracebackhide__ = True
         try:
             return method(self, *arguments, **keywords)
+        except Diverged as diverged:
+            self._venom_run.diverged(diverged)
+            raise
         except (WorldError, DefinitionError) as error:
-            if steps := self._venom_path():
+            if self._venom_walked is not None and (steps := self._venom_walked.steps):
                 error.add_note(f"The steps up to here: {', '.join(map(str, steps))}")
             if self._venom_run_is_own:
                 raise
@@ -134,13 +142,12 @@ class VenomStateMachine(RuleBasedStateMachine):
         super().__init__()
         self._venom_run, self._venom_run_is_own = find_run(type(self), self.venom_definition)
         if self._venom_run_is_own:
-            weakref.finalize(self, self._venom_run.close)
+            weakref.finalize(self, self._venom_run.session.close)
         self._venom_final = internals.in_final_replay()
         self._venom_provider = internals.current_provider()
         self._venom_walked: Walk | None = None
-        self._venom_trail = Trail(self.venom_definition.actions.values())
         if self._venom_provider is not None:
-            self._venom_steer(self._venom_provider)
+            self._venom_lead(self._venom_provider)
 
     @property
     @_ends_run
@@ -157,35 +164,37 @@ class VenomStateMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """End the test case; the World stays open until the run ends."""
         super().teardown()
-        walk, provider = self._venom_walked, self._venom_provider
-        if provider is not None and isinstance(walk, RecordedWalk) and walk.is_recorded:
-            self._venom_run.guidance.learn(walk.path, provider)
+        walk = self._venom_walked
+        if walk is not None and walk.is_recorded and self._venom_provider is not None:
+            self._venom_learn(walk)
         if self._venom_run_is_own:
             end_run(type(self), self._venom_run)
 
-    def _venom_steer(self, provider: internals.VenomProvider) -> None:
-        """Begin a generated test case: by now Hypothesis has replayed what its database holds."""
-        run = self._venom_run
-        if run.reduction.remembered:
-            run.stopped = run.reduction.remembered[0]
-            raise StopRun
-        positions = internals.rule_positions(self)
-        if positions is not None and not run.reduction.awaits:
-            self._venom_explore(provider, positions)
-        run.reduction.steer(provider, positions, run)
+    @_ends_run
+    def _venom_learn(self, walk: Walk) -> None:
+        drafts = self._venom_drafts(walk.at)
+        if drafts is not None:
+            self._venom_run.guidance.learn(drafts)
 
     @_ends_run
-    def _venom_explore(
-        self, provider: internals.VenomProvider, positions: Mapping[str, int]
-    ) -> None:
+    def _venom_lead(self, provider: internals.VenomProvider) -> None:
+        """Begin a generated test case: by now Hypothesis has replayed what its database holds."""
         run = self._venom_run
-        if not self.venom_definition.rollback or run.divergence is not None:
+        run.budget.generated = True
+        if run.steering.has_saved:
+            raise StopRun
+        positions = internals.rule_positions(self)
+        if positions is None or not self.venom_definition.rollback:
+            return
+        run.settle_seen()
+        if run.steering.lead(provider, positions) or run.divergence is not None:
             return
         own = positions.keys() - self.venom_definition.actions.keys() - {"no_action_enabled"}
-        if run.guidance.is_done and not own and not run.violations:
-            print(f"{type(self).__name__}: {run.guidance.exhausted}")
+        nothing_left = run.guidance.is_done and not own and not run.ledger.failing
+        if nothing_left or not run.budget.has_time():
             raise StopRun
         run.guidance.begin(provider, positions, walks=0.5 if own else 0.0)
+        run.steering.lead(provider, positions)
 
     def _venom_walk(self) -> Walk:
         if self._venom_walked is None:
@@ -194,14 +203,10 @@ class VenomStateMachine(RuleBasedStateMachine):
             )
         return self._venom_walked
 
-    def _venom_path(self) -> list[Step]:
-        return [] if self._venom_walked is None else self._venom_walked.path
-
     @_ends_run
     def _venom_step(self, action: Action, arguments: dict[str, Any]) -> Any:
         __tracebackhide__ = True
-        result = self._venom_told(self._venom_walk().step, Step(action.name, arguments))
-        self._venom_trail.note(action, result)
+        result = self._venom_ask(lambda walk: walk.step(Step(action.name, arguments)))
         if action.target is None:
             return None
         return _copied(result.value) if result.success else multiple()
@@ -209,53 +214,60 @@ class VenomStateMachine(RuleBasedStateMachine):
     @_ends_run
     def _venom_check(self, item: Invariant) -> None:
         __tracebackhide__ = True
-        self._venom_told(self._venom_walk().check, item)
+        self._venom_ask(lambda walk: walk.check(item))
 
-    def _venom_told(self, ask: Callable[[_Asked], _Answer], asked: _Asked) -> _Answer:
-        """Ask the walk, and tell Hypothesis of a failure now or later."""
+    def _venom_ask(self, ask: Callable[[Walk], _Answer]) -> _Answer:
+        """Ask the walk; raise what fails, or reject the test case where a shorter one follows."""
         __tracebackhide__ = True
         try:
-            return ask(asked)
-        except BaseException as error:
-            if self._venom_run.last_failure is None:
-                raise
-            found = error
-        # Outside of the handler: what is raised meanwhile is not to have ``found`` for a context.
-        self._venom_postpone(found)
-        raise found
+            return ask(self._venom_walk())
+        except Failed as failed:
+            failure, at = failed.failure, failed.at
+        except (VenomError, HypothesisException):
+            raise
+        except Exception as error:  # not of the service, so no finding
+            self._venom_run.stopped = self._venom_run.stopped or error
+            raise StopRun from error
+        # Outside of the handler: what is raised is not to have ``failed`` for a context.
+        raise self._venom_failed(failure, at)
 
-    def _venom_postpone(self, error: BaseException) -> None:
-        """Reject the test case if its failure is told of later."""
-        run, failure, walk = self._venom_run, self._venom_run.last_failure, self._venom_walk()
-        assert failure is not None
-        run.last_failure = None
+    def _venom_failed(self, failure: Failure, at: Position) -> BaseException:
+        """Return what to raise for a failure that a test case met."""
+        run, final = self._venom_run, self._venom_final or self._venom_run_is_own
+        run.steering.note_met(failure.origin)
+        if final or not self._venom_walk().is_recorded:
+            return run.note_failed(failure, at, final=final)
         provider = self._venom_provider
-        if (
-            isinstance(walk, RecordedWalk)
-            and not self._venom_final
-            and run.reduction.postpone(failure, error, walk, provider, run)
-        ):
-            reject()
-        final = self._venom_final or self._venom_run_is_own
-        run.report(failure, walk, error, final=final)
+        known = run.ledger.find(failure.origin)
+        is_new = known is None or known.status is Status.REFUTED
+        if provider is not None and is_new and not provider.steered:
+            drafts = self._venom_drafts(at)
+            if drafts is not None and run.settle_new(failure, drafts, provider.all_choices()):
+                reject()
+        return run.note_failed(failure, at, final=False)
+
+    def _venom_drafts(self, at: Position) -> tuple[Draft, ...] | None:
+        """Return the steps of this test case with the choices that made their arguments."""
+        provider, drafts = self._venom_provider, at.drafts
+        if provider is None:
+            return None
+        choices = provider.argument_choices([list(draft.given) for draft in drafts])
+        return None if choices is None else internals.with_choices(drafts, choices)
 
     @_ends_run
     def _venom_enabled(self, action: Action) -> bool:
-        if not self._venom_trail.permits(action):
+        walk, run = self._venom_walk(), self._venom_run
+        rules = run.session.recorder.executor.rules
+        if not rules.permits(action, walk.at):
             return False
-        if not action.guards and not context_keys(action):
-            return True
-        return self._venom_trail.enables(action, self._venom_walk().context)
+        return all(guard(walk.context) for guard in action.guards)
 
     @_ends_run
     def _venom_values_under(self, key: str) -> list[Any]:
-        return self._venom_walk().context.values_under(key)
+        return [entry.value for entry in self._venom_walk().at.pools[f"context:{key}"]]
 
     def _venom_stuck(self) -> bool:
-        return not any(
-            self._venom_enabled(action) and all(self.bundle(name) for name in _bundle_names(action))
-            for action in self.venom_definition.actions.values()
-        )
+        return not any(map(self._venom_enabled, self.venom_definition.actions.values()))
 
     @precondition(_venom_stuck)
     @rule()
@@ -292,7 +304,8 @@ def _as_rule(action: Action) -> Callable[..., Any]:
         strategies["target"] = action.target
     decorate: Callable[..., Callable[..., Any]] = rule(**strategies)
     made = decorate(execute)
-    if action.max_calls is None and not action.preconditions and not context_keys(action):
+    drawn_from_context = any(isinstance(item, FromContext) for item in action.arguments.values())
+    if action.max_calls is None and not action.preconditions and not drawn_from_context:
         return made
 
     def enabled(self: VenomStateMachine) -> bool:
@@ -309,10 +322,6 @@ def _as_invariant(item: Invariant) -> Callable[..., Any]:
     check.__name__ = check_name(item.name)
     check.__doc__ = item.description
     return check
-
-
-def _bundle_names(action: Action) -> list[str]:
-    return [item.name for item in action.arguments.values() if isinstance(item, Bundle)]
 
 
 def _copied(value: Any) -> Any:
@@ -350,19 +359,25 @@ def _scope(machine: Any, given: Settings | None) -> Iterator[None]:
     __tracebackhide__ = True
     shrinks = given is None or Phase.shrink in given.phases
     step_count = (given or Settings()).stateful_step_count
+    problems: list[Warning] = []
     with run_scope(shrinks=shrinks, step_count=step_count):
-        if not _is_ours(machine) or not machine.venom_definition.rollback:
-            yield
-            return
-        run, _ = find_run(machine, machine.venom_definition)
-        folder = FailureFolder() if _is_kept(given) else None
-        if folder is not None:
-            replay_saved(run, folder)
-        try:
-            yield
-        finally:
-            if folder is not None:
-                _save(run, folder, sys.exception())
+        if _is_ours(machine) and machine.venom_definition.rollback and _is_kept(given):
+            run, _ = find_run(machine, machine.venom_definition)
+            folder = FailureFolder()
+            save_confirmed(run, folder, problems)
+            _until_stopped(run, lambda: replay_saved(run, folder))
+        yield
+    for problem in problems:
+        raise problem
+
+
+def _until_stopped(run: Run, replay: Callable[[], None]) -> None:
+    __tracebackhide__ = True
+    try:
+        replay()
+    except (WorldError, DefinitionError) as error:
+        run.stopped = error
+        raise StopRun from error
 
 
 def _starts_over(machine: Any) -> bool:
@@ -373,15 +388,6 @@ def _is_kept(given: Settings | None) -> bool:
     """Return whether Hypothesis keeps failures: who does not want that wants no files either."""
     database = None if given is None else given.database
     return database is not None and not isinstance(database, InMemoryExampleDatabase)
-
-
-def _save(run: Run, folder: FailureFolder, first: BaseException | None) -> None:
-    try:
-        save_failures(run, folder)
-    except Warning as warning:  # where warnings are errors; the finding goes first
-        if first is None:
-            raise
-        first.add_note(str(warning))
 
 
 def _is_ours(machine: Any) -> bool:

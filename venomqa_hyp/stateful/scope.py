@@ -6,21 +6,26 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from venomqa_hyp.errors import VenomError
-from venomqa_hyp.stateful.definition import Definition
-from venomqa_hyp.stateful.run import OnStep, Run
+import attrs
+from hypothesis.errors import HypothesisException
 
-_runs: ContextVar[dict[type, Run] | None] = ContextVar("venomqa_runs", default=None)
-_shrinks: ContextVar[bool] = ContextVar("venomqa_shrinks", default=True)
-_step_count: ContextVar[int] = ContextVar("venomqa_step_count", default=50)
+from venomqa_hyp.errors import DivergenceError, InvariantViolated, VenomError
+from venomqa_hyp.stateful.definition import Definition
+from venomqa_hyp.stateful.failures import Status
+from venomqa_hyp.stateful.run import OnStep, Run, StartOver, StopRun
+from venomqa_hyp.world import ending_in_order
+
 _on_step: ContextVar[OnStep | None] = ContextVar("venomqa_on_step", default=None)
 
 
-class StopRun(BaseException):
-    """Ends all test cases: Hypothesis would take an ``Exception`` for a finding.
+@attrs.frozen(eq=False)
+class _Scope:
+    shrinks: bool
+    step_count: int
+    runs: dict[type, Run] = attrs.field(factory=dict)
 
-    What ended them is kept in :attr:`Run.stopped`; nothing where there is nothing left to do.
-    """
+
+_scope: ContextVar[_Scope | None] = ContextVar("venomqa_scope", default=None)
 
 
 @contextmanager
@@ -41,73 +46,114 @@ def run_scope(*, shrinks: bool = True, step_count: int = 50) -> Iterator[None]:
     :param step_count: the most steps of a test case.
     """
     __tracebackhide__ = True
-    token, shrinks_token = _runs.set({}), _shrinks.set(shrinks)
-    count_token = _step_count.set(step_count)
+    scope = _Scope(shrinks, step_count)
+    token = _scope.set(scope)
     try:
-        yield
+        with ending_in_order(), ExitStack() as ending:
+            ending.callback(_end_all, scope)
+            yield
     except StopRun:
-        pass  # why is told below
+        pass  # what ended it was raised by end_run
     finally:
-        runs = _runs.get() or {}
-        _runs.reset(token)
-        _shrinks.reset(shrinks_token)
-        _step_count.reset(count_token)
-        with ExitStack() as ending:
-            for machine, run in runs.items():
-                ending.callback(end_run, machine, run, whole=True)
-        for run in runs.values():
-            if run.stopped is not None:
-                # Whatever is on its way instead is what Hypothesis made of it.
-                raise run.stopped from run.stopped.__cause__
+        _scope.reset(token)
 
 
 def find_run(machine: type, definition: Definition) -> tuple[Run, bool]:
     """Return the run of a machine, and whether it belongs to the machine's instance alone."""
-    runs = _runs.get()
-    if runs is None:
+    scope = _scope.get()
+    if scope is None:
         return Run(definition, on_step=_on_step.get()), True
-    if machine not in runs:
-        runs[machine] = Run(
+    if machine not in scope.runs:
+        scope.runs[machine] = Run(
             definition,
-            shrinks=_shrinks.get(),
-            step_count=_step_count.get(),
+            shrinks=scope.shrinks,
+            step_count=scope.step_count,
             on_step=_on_step.get(),
+            is_whole=True,
         )
-        runs[machine].can_start_over = True
-    return runs[machine], False
+    return scope.runs[machine], False
 
 
-def end_run(machine: Any, run: Run, *, whole: bool = False) -> None:
-    """End a run; a failure to do so never hides the error that is on its way.
-
-    :param whole: whether these were all test cases of a run, and not one driven by hand.
-    """
+def end_run(machine: Any, run: Run) -> None:
+    """End a run, and raise what was found: nothing that goes wrong while ending hides it."""
     __tracebackhide__ = True
-    first = run.stopped or sys.exception()
-    if isinstance(first, StopRun):
-        first = None  # nothing was left to do
+    coming = sys.exception()
+    if isinstance(coming, StopRun | StartOver):
+        coming = None
+    problem: BaseException | None = None
+    try:
+        run.settle_open()
+    except (VenomError, StopRun, StartOver) as error:
+        problem = error if isinstance(error, VenomError) else None
+    found = _found(run, coming)
+    try:
+        nothing = not (found or coming or run.stopped)
+        problem = _close(machine, run, found_nothing=nothing) or problem
+    except VenomError as error:
+        problem = error
+    others = [item for item in (run.stopped, coming, problem) if item is not None]
+    for item in others:
+        if isinstance(item, DivergenceError):
+            run.note_refuted(item)
+    _raise(coming, found, others)
+
+
+def _found(run: Run, coming: BaseException | None) -> list[BaseException]:
+    """Return the failures to raise: what is coming, if it is one, and what nobody was told of."""
+    if coming is None:
+        return [item.error for item in run.ledger.open]
+    if isinstance(coming, HypothesisException):
+        # Hypothesis complains that something differed; these were executed step by step.
+        return [item.error for item in [*run.ledger.of(Status.REPORTED), *run.ledger.open]]
+    is_failure = isinstance(coming, InvariantViolated) or not isinstance(coming, VenomError)
+    left = [item.error for item in run.ledger.open]
+    return [coming, *left] if is_failure else left
+
+
+def _raise(
+    coming: BaseException | None, found: list[BaseException], others: list[BaseException]
+) -> None:
+    """Raise the failures together, or else the first of the others; the rest becomes notes."""
+    __tracebackhide__ = True
+    if isinstance(coming, KeyboardInterrupt):
+        others, found = [*found[1:], *others], [coming]
+    first = _joined(found) or next(iter(others), None)
+    if first is None:
+        return
+    for other in others:
+        if other is not first and other not in found:
+            steps = "".join(f"\n{note}" for note in getattr(other, "__notes__", ()))
+            first.add_note(f"And {type(other).__name__}: {other}{steps}")
+    if first is not coming:
+        raise first from first.__cause__
+
+
+def _end_all(scope: _Scope) -> None:
+    __tracebackhide__ = True
+    with ExitStack() as ending:
+        for machine, run in scope.runs.items():
+            ending.callback(end_run, machine, run)
+
+
+def _close(machine: Any, run: Run, *, found_nothing: bool) -> Exception | None:
+    """Close a run and return what went wrong with its warnings."""
     problem: Exception | None = None
     try:
-        summary = run.close()
-        if summary is not None:
-            machine.last_run = summary
-        run.warn()
-        if not run.reduction.unreported:
-            run.warn_of_idle(machine.__name__, whole=whole and first is None)
-    except (VenomError, Warning) as error:
-        problem = error
-    left = run.reduction.unreported
-    told = first or _joined(left) or problem
-    if problem is not None and told is not None and told is not problem:
-        told.add_note(f"While ending the run: {problem}")
-    if first is None and told is not None:
-        raise told
-    for found in left:
-        if first is not None and found is not first:
-            first.add_note(f"Found as well, and not met again before the run ended: {found!r}")
+        run.warn(machine.__name__, found_nothing=found_nothing)
+    except Warning as warning:  # where warnings are errors
+        problem = warning
+    summary = run.close()
+    if summary is not None:
+        machine.last_run = summary
+    return problem
 
 
 def _joined(failures: list[BaseException]) -> BaseException | None:
-    if len(failures) > 1:
-        return BaseExceptionGroup("failures not met again before the run ended", failures)
-    return failures[0] if failures else None
+    if len(failures) < 2:
+        return failures[0] if failures else None
+    each = [
+        one
+        for item in failures
+        for one in (item.exceptions if isinstance(item, BaseExceptionGroup) else [item])
+    ]
+    return BaseExceptionGroup(f"{len(each)} distinct failures", each)

@@ -1,0 +1,198 @@
+"""One exploration of an Agent."""
+
+from random import Random
+
+import attrs
+from hypothesis.errors import UnsatisfiedAssumption
+
+from venomqa_hyp.agent.loops import Loops
+from venomqa_hyp.agent.progress import OnProgress, Progress
+from venomqa_hyp.core import ExplorationResult
+from venomqa_hyp.errors import DefinitionError, DivergenceError
+from venomqa_hyp.explore import Diverged, Draft, Explorer, Live, Trial
+from venomqa_hyp.stateful import ActionDraws, Run
+from venomqa_hyp.stateful.definition import Definition
+from venomqa_hyp.stateful.failures import Status
+from venomqa_hyp.world import ending_in_order
+
+#: So many options in a row may be recalled before an exploration ends for want of anything new.
+RECALLED_IN_A_ROW = 20_000
+
+
+@attrs.frozen
+class Limits:
+    """When an exploration ends; see :class:`~venomqa_hyp.Agent`."""
+
+    max_steps: int
+    max_depth: int
+    coverage_target: float | None
+    seconds: float
+    fail_fast: bool
+
+
+class Exploration:
+    """One call of :meth:`Agent.explore`."""
+
+    def __init__(
+        self, definition: Definition, limits: Limits, seed: int, on_progress: OnProgress
+    ) -> None:
+        self.run = Run(definition, seconds=limits.seconds)
+        self.ended_by = ""
+        self._limits = limits
+        self._on_progress = on_progress
+        self._random = Random(seed)
+        self._loops = Loops()
+        self._executed = 0
+        self._recalled_in_a_row = 0
+        self._explorer = self._new_explorer()
+        self._check_drawable()
+
+    def go_on(self) -> None:
+        """Explore until something ends it."""
+        try:
+            with ending_in_order():
+                self._explore()
+        except KeyboardInterrupt:
+            self.ended_by = "interrupted"
+
+    def close(self) -> ExplorationResult:
+        """Confirm what was found, leave the World as it was found, and return the record."""
+        self.run.settle_open()
+        self.run.warn("Agent", found_nothing=not self.run.ledger.real)
+        result = self.run.close()
+        assert result is not None
+        exhausted = self._explorer.exhausted if self.ended_by == "exhausted" else None
+        return attrs.evolve(
+            result, exhausted=exhausted, ended_by=self.ended_by, loops=self._loops.found
+        )
+
+    def note_found(self, error: Exception) -> None:
+        """Add to an error that ends the exploration what was found before."""
+        for item in self.run.ledger.failing:
+            steps = "".join(f"\n  {step}" for step in item.path.steps)
+            error.add_note(f"Found before: {item.failure.name}: {item.failure.message}{steps}")
+
+    def check(self) -> None:
+        """Raise ``DivergenceError`` where a divergence ended it and nothing was found."""
+        run = self.run
+        if run.divergence is not None and self.ended_by == "divergence" and not run.ledger.real:
+            error = DivergenceError(f"The World does not repeat itself: {run.divergence}")
+            run.note_refuted(error)
+            raise error
+
+    def _explore(self) -> None:
+        try:
+            at_once = self._explorer.fails_at_once()
+            if at_once is not None:
+                self._meet(at_once)
+                self.ended_by = "the initial state"
+            while not self.ended_by and self.run.divergence is None:
+                self.ended_by = self._next() or self._reason_to_end()
+        except Diverged as diverged:
+            self.run.diverged(diverged)
+        if self.run.divergence is None:
+            return
+        self.ended_by = "divergence"
+        if self.run.definition.on_divergence == "warn":
+            self._explore_live()
+
+    def _next(self) -> str | None:
+        """Execute one option; return why there is none, where the exploration ends."""
+        recorder = self.run.session.recorder
+        if self._explorer.atlas.graph is not recorder.graph:
+            self._explorer = self._new_explorer()  # the fresh World began in another state
+        choice = self._explorer.pick()
+        if choice is None:
+            return "exhausted" if self._explorer.is_exhausted else "strategy"
+        if self._executed + self._explorer.cost(choice) > self._limits.max_steps:
+            return "max_steps"
+        before = self._explorer.executed
+        seen = self._explorer.execute(choice)
+        executed = self._explorer.executed - before
+        self._executed += executed
+        self._recalled_in_a_row = 0 if executed else self._recalled_in_a_row + 1
+        if self._recalled_in_a_row > RECALLED_IN_A_ROW:
+            return "nothing new"
+        if seen.reached is not None:
+            self._loops.note(seen.reached)
+        if seen.found is not None:
+            self._meet(seen.found)
+        self._report_progress()
+        return None
+
+    def _explore_live(self) -> None:
+        """Walk at random from the initial state, and execute every step."""
+        self.ended_by = ""
+        while not self.ended_by:
+            before = self._executed
+            self._walk(self._limits.max_steps - self._executed)
+            stuck = "stuck" if self._executed == before else ""
+            self.ended_by = self._reason_to_end() or stuck
+
+    def _walk(self, limit: int) -> None:
+        self.run.session.renew()
+        recorder = self.run.session.recorder
+        live, rules = Live(recorder), recorder.executor.rules
+        failures, world = live.failures(), recorder.executor.world
+        for _ in range(min(limit, self._limits.max_depth)):
+            options = [
+                (action, kind)
+                for action in rules.actions.values()
+                if rules.enables(live.at, action, lambda: world)
+                for kind in self._explorer.kinds.of(action, live.at.pools)
+            ]
+            if failures or not options or not self.run.budget.has_time():
+                break
+            action, kind = self._random.choice(options)
+            given = self._explorer.kinds.arguments(action, kind, live.at.pools, self._random)
+            self._executed += 1
+            try:
+                live.take(Draft(action, given, live.at.depth))
+            except UnsatisfiedAssumption:
+                break
+            failures = live.failures()
+            self._report_progress()
+        for failure in failures:
+            self.run.settler.meet(failure, Trial(live.at, failures))
+
+    def _meet(self, found: Trial) -> None:
+        for failure in found.failures:
+            self.run.settler.meet(failure, found)
+
+    def _reason_to_end(self) -> str:
+        limits = self._limits
+        if limits.fail_fast and self.run.ledger.of(Status.CONFIRMED):
+            return "fail_fast"
+        if limits.coverage_target is not None and self._coverage >= limits.coverage_target:
+            return "coverage_target"
+        if self._executed >= limits.max_steps:
+            return "max_steps"
+        return "" if self.run.budget.has_time() else "time_limit"
+
+    @property
+    def _coverage(self) -> float:
+        executor = self.run.session.recorder.executor
+        return sum(map(bool, executor.executions.values())) / len(executor.rules.actions)
+
+    def _report_progress(self) -> None:
+        states, found = len(self.run.session.recorder.graph), len(self.run.ledger.real)
+        self._on_progress(
+            Progress(self._executed, self._limits.max_steps, states, self._coverage, found)
+        )
+
+    def _new_explorer(self) -> Explorer:
+        recorder, strategy = self.run.session.recorder, self.run.definition.strategy
+        draws = ActionDraws(recorder)
+        return Explorer(recorder, strategy, draws, self._random, self._limits.max_depth)
+
+    def _check_drawable(self) -> None:
+        for action in self.run.definition.actions.values():
+            self._explorer.kinds.of(action, self._explorer.root.position.pools)
+        for name, argument in self._explorer.kinds.undrawable.items():
+            self.run.close()
+            raise DefinitionError(
+                f"action {name!r}: argument {argument!r} cannot be drawn outside of a Hypothesis "
+                "test (st.data() and st.runner() cannot, nor can a Bundle with map or filter, nor "
+                "what has no digest). Explore with venom_machine(...).TestCase, or use another "
+                "strategy."
+            )
