@@ -20,7 +20,8 @@ from hypothesis.stateful import Bundle, MultipleResults
 from services import CASES, Case
 
 from venomqa_hyp import Action
-from venomqa_hyp.core import FromContext, Step, canonical_text
+from venomqa_hyp.core import FromContext, Step
+from venomqa_hyp.values import canonical_text
 from venomqa_hyp.world import World
 
 

@@ -17,8 +17,7 @@ import httpx
 import pytest
 from fake_elasticsearch import FakeElasticsearch
 
-from venomqa_hyp.core import volatile_places
-from venomqa_hyp.testing import check_rollbackable
+from venomqa_hyp.testing import check_rollbackable, volatile_places
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "custom_systems"
 
@@ -119,7 +118,7 @@ class TestMongoDB:
             observed.append(mongo.observe().data)
             mongo.rollback(empty)
         places = volatile_places(*observed)
-        assert places == {("collections", "users", "documents", "*", "_id", "$oid")}
+        assert places == ("collections.users.documents.*._id.$oid",)
 
 
 class TestElasticsearch:

@@ -21,8 +21,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from venomqa_hyp.core import canonical_text, encoding
-from venomqa_hyp.core.encoding import Undecodable, Unencodable, Unsaved, decode, encode
 from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.stateful import failure_files
 from venomqa_hyp.stateful.failure_files import (
@@ -33,6 +31,8 @@ from venomqa_hyp.stateful.failure_files import (
     SavedStep,
     Unreadable,
 )
+from venomqa_hyp.values import canonical_text, encoding
+from venomqa_hyp.values.encoding import Undecodable, Unencodable, Unsaved, decode, encode
 
 REFUND = SavedFailure(
     "TestOrders",

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from venomqa_hyp.adapters import MockStorage
-from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
 from venomqa_hyp.testing import check_rollbackable
+from venomqa_hyp.values.digest import canonical_text
 
 boto3 = pytest.importorskip("boto3")
 pytest.importorskip("moto")

@@ -19,12 +19,12 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 FILES = sorted(ROOT.rglob("*.py"))
 
 # Ground floor first: each room may import the rooms named for it, and itself.
-STACK = ["errors", "core", "world", "explore", "stateful", "agent"]
+STACK = ["errors", "values", "core", "world", "explore", "stateful", "agent"]
 MAY_IMPORT = {room: STACK[:floor] for floor, room in enumerate(STACK)} | {
-    "adapters": ["errors", "core", "world"],
-    "dsl": ["errors", "core", "world"],
-    "reporters": ["errors", "core"],
-    "testing": ["errors", "core", "world", "adapters"],
+    "adapters": ["errors", "values", "core", "world"],
+    "dsl": ["errors", "values", "core", "world"],
+    "reporters": ["errors", "values", "core"],
+    "testing": ["errors", "values", "core", "world", "adapters"],
     "cli": [*STACK, "adapters", "dsl", "reporters"],
     "pytest_plugin": [*STACK, "adapters", "dsl", "reporters"],
     # The package itself re-exports what users define and run a test with.

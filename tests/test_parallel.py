@@ -156,7 +156,7 @@ def test_a_step_that_leads_workers_apart_is_a_divergence() -> None:
     """The record says which step, and both states are kept."""
     merged = explore_parallel(make_own_world, 2, InProcess())
     assert merged.divergence is not None
-    assert merged.divergence.startswith(
+    assert merged.divergence.what.startswith(
         "tick() from the same state led workers 0 and 1 to different states: store shows worker=0"
     )
     assert len(merged.graph) == 3

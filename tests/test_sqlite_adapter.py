@@ -16,9 +16,9 @@ import pytest
 
 from venomqa_hyp.adapters.sqlite import SQLiteAdapter
 from venomqa_hyp.core.difference import RowChange, changes
-from venomqa_hyp.core.digest import digest
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
 from venomqa_hyp.testing import check_rollbackable
+from venomqa_hyp.values.digest import digest
 
 SCHEMA = """
     CREATE TABLE customers (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT);

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from venomqa_hyp.adapters.sqlite import SQLiteAdapter
-from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.errors import DefinitionError
+from venomqa_hyp.values.digest import canonical_text
 
 OPERATIONS = int(os.environ.get("VENOMQA_FUZZ_OPERATIONS", "300"))
 OPERATIONS_PER_SCHEMA = 60

@@ -182,7 +182,7 @@ def test_a_failing_rollback_names_the_system_and_breaks_the_world() -> None:
         world.rollback(start)
     message = (
         "system 'second' (Snapshots) failed to roll back: OSError: gone. "
-        "Rolled back before it: first; not reached: third."
+        "Rolled back: first. Not rolled back: second, third."
     )
     assert str(caught.value) == message
     assert isinstance(caught.value.__cause__, OSError)
@@ -192,7 +192,7 @@ def test_a_failing_rollback_names_the_system_and_breaks_the_world() -> None:
         world.check_ready,
         lambda: world.rollback(start),
         lambda: world.act(Action("nothing", lambda api, context: None)),
-        lambda: world.judge(Invariant("holds", lambda world: True)),
+        lambda: world.check(Invariant("holds", lambda world: True)),
     ]
     for use in uses:
         with pytest.raises(RollbackError) as refused:

@@ -66,7 +66,7 @@ def test_what_counts_as_a_finding(error: BaseException) -> None:
     """A failed check is one, however it is raised; of an invariant it is the verdict."""
     world = World(None)
     assert world.act(Action("raises", fail(error))).exception is error
-    verdict = world.judge(Invariant("raises", fail(error)))
+    verdict = world.check(Invariant("raises", fail(error)))
     assert (verdict.holds, verdict.exception) == (False, error)
     assert verdict.message == f"{type(error).__name__}: {error}"
 
@@ -77,7 +77,7 @@ def test_what_is_no_finding_passes_through(error: BaseException) -> None:
     world = World(None)
     for use in (
         lambda: world.act(Action("raises", fail(error))),
-        lambda: world.judge(Invariant("raises", fail(error))),
+        lambda: world.check(Invariant("raises", fail(error))),
     ):
         with pytest.raises(type(error)) as caught:
             use()
@@ -90,7 +90,7 @@ def test_what_is_no_finding_passes_through(error: BaseException) -> None:
 )
 def test_what_a_check_may_return(returned: object, message: str | None) -> None:
     """None and True hold; False and a message do not."""
-    verdict = World(None).judge(Invariant("rule", lambda world: returned))
+    verdict = World(None).check(Invariant("rule", lambda world: returned))
     assert (verdict.holds, verdict.message) == (message is None, message)
 
 
@@ -98,7 +98,7 @@ def test_what_a_check_may_return(returned: object, message: str | None) -> None:
 def test_a_check_that_returns_anything_else_is_refused(returned: object) -> None:
     """0 or an empty list says nothing: neither is taken for a verdict."""
     with pytest.raises(DefinitionError) as caught:
-        World(None).judge(Invariant("rule", lambda world: returned))
+        World(None).check(Invariant("rule", lambda world: returned))
     assert str(caught.value) == (
         f"invariant 'rule': the check returned {returned!r} of type {type(returned).__name__}, but "
         "it returns None or True where the rule holds, and False or a message where it does not. "
@@ -110,9 +110,9 @@ def test_when_decides_whether_a_check_is_asked() -> None:
     """Where it is false the invariant holds, whatever the check would say."""
     world = World(None, context={"paid": False})
     rule = Invariant("rule", lambda world: False, when=lambda world: world.context["paid"])
-    assert world.judge(rule).holds
+    assert world.check(rule).holds
     world.context["paid"] = True
-    assert not world.judge(rule).holds
+    assert not world.check(rule).holds
 
 
 def test_an_api_that_does_not_answer_an_invariant_is_no_verdict() -> None:
@@ -121,7 +121,7 @@ def test_an_api_that_does_not_answer_an_invariant_is_no_verdict() -> None:
     with pytest.raises(
         WorldError, match=r"'rule' could not be checked.*ConnectionResetError: reset"
     ):
-        World(Client()).judge(rule)
+        World(Client()).check(rule)
 
 
 def test_readiness_is_asked_of_the_client() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 
 import attrs
 
-from venomqa_hyp.adapters.bodies import observed_body, observed_text
+from venomqa_hyp.adapters.bodies import observed_body
 from venomqa_hyp.adapters.serving import ServedSystem
 from venomqa_hyp.errors import SystemUnavailable
 
@@ -174,7 +174,7 @@ def _header(name: str, value: str) -> Any:
     if name == "date":
         with contextlib.suppress(ValueError):  # not a date: a text as any other
             return parsedate_to_datetime(value)
-    return observed_text(value)
+    return value
 
 
 class _SmtpServer:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from venomqa_hyp.adapters.lifetime import not_live
-from venomqa_hyp.core.digest import snapshot
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import DefinitionError
+from venomqa_hyp.values.digest import snapshot
 
 
 class MemoryHandle:

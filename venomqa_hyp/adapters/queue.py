@@ -7,10 +7,10 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from venomqa_hyp.adapters.bodies import observed_body, observed_value
+from venomqa_hyp.adapters.bodies import observed_body
 from venomqa_hyp.adapters.loopback import Answer, LoopbackServer, Request
 from venomqa_hyp.adapters.serving import ServedSystem
-from venomqa_hyp.core.digest import snapshot
+from venomqa_hyp.values.digest import snapshot
 
 _JSON = (("Content-Type", "application/json"),)
 
@@ -200,7 +200,7 @@ def _described(message: QueueMessage) -> dict[str, Any]:
     body = snapshot(message.body)
     return {
         "id": message.id,
-        "body": observed_body(body) if isinstance(body, bytes) else observed_value(body),
+        "body": observed_body(body) if isinstance(body, bytes) else body,
         "deliveries": message.deliveries,
         "in_flight": message.in_flight,
     }

@@ -1,19 +1,19 @@
 """The sandbox that is acted on, observed, checkpointed and rolled back."""
 
 from venomqa_hyp.world.context import Context, values_under
-from venomqa_hyp.world.mover import ROOT, Chain, Mover, extend
+from venomqa_hyp.world.mover import Mover
 from venomqa_hyp.world.rollbackable import Handle, Rollbackable
+from venomqa_hyp.world.signals import ending_in_order, uninterrupted
 from venomqa_hyp.world.world import Checkpoint, World
 
 __all__ = [
-    "Chain",
     "Checkpoint",
     "Context",
     "Handle",
     "Mover",
-    "ROOT",
     "Rollbackable",
     "World",
-    "extend",
+    "ending_in_order",
+    "uninterrupted",
     "values_under",
 ]

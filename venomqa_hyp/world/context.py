@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from venomqa_hyp.core import snapshot
 from venomqa_hyp.errors import DefinitionError, RollbackError
+from venomqa_hyp.values import snapshot
 
 
 class Context(MutableMapping[str, Any]):

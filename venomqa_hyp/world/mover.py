@@ -1,108 +1,71 @@
-"""Where the World is in the graph, and how it gets to another state."""
+"""Where the World is, and the checkpoints it can be rolled back to."""
 
 from collections import OrderedDict
-from collections.abc import Callable
 from time import perf_counter
+from typing import Generic, Protocol, TypeVar
 
 import attrs
 
-from venomqa_hyp.core import Graph, State, Transition
+from venomqa_hyp.core import State
 from venomqa_hyp.world.world import Checkpoint, World
 
-#: Identifies the steps that were really executed one after the other since the initial state.
-Chain = int
-ROOT: Chain = 0
 MAX_CHECKPOINTS = 128
 
 
-def extend(chain: Chain, key: str) -> Chain:
-    """Return the chain that is one step longer."""
-    return hash((chain, key))
+class Located(Protocol):
+    """Something that is in a state of the World."""
+
+    @property
+    def state(self) -> State:
+        """The state, as it is there."""
+        ...
+
+
+Place = TypeVar("Place", bound=Located)
 
 
 @attrs.frozen(eq=False)
-class _Saved:
-    """A checkpoint, the exact state it holds, and the steps that led there."""
-
+class _Saved(Generic[Place]):
     checkpoint: Checkpoint
-    exact: str
-    chain: Chain
+    place: Place
+    chain: int
 
 
-class Mover:
-    """Takes the World to any state of a graph: nearest live checkpoint, then the missing steps.
+class Mover(Generic[Place]):
+    """Keeps track of the World, and rolls it back.
 
     A checkpoint is taken where a state is left, once the steps since the last one took longer than
     a checkpoint does: so checkpoints never cost more than the steps, nor does going back.
 
-    :param repeat: executes a recorded transition again, in the World as it is.
+    :param start: where the World is now.
+    :ivar here: where it is; ``None`` when that is not known.
+    :ivar chain: identifies the steps that were really executed since the start, in their order.
     """
 
-    def __init__(self, world: World, graph: Graph, repeat: Callable[[Transition], None]) -> None:
+    def __init__(self, world: World, start: Place) -> None:
         self._world = world
-        self._graph = graph
-        self._repeat = repeat
-        self._saved: OrderedDict[str, _Saved] = OrderedDict()
+        self._saved: OrderedDict[str, _Saved[Place]] = OrderedDict()
         self._taken = 0
         self._taking_seconds = 0.0
         self._unsaved_seconds = 0.0
-        self._exact = graph.initial.exact
-        #: The state the World is in; ``None`` when that is not known.
-        self.here: str | None = graph.initial.id
-        self.chain: Chain = ROOT
-        self._initial = self._take()
+        self._start = start
+        self.here: Place | None = start
+        self.chain = 0
+        self._initial = self._take(start)
 
-    def arrive(self, state: State, key: str, seconds: float) -> None:
-        """Note that a step of that duration took the World to a state."""
-        self.here, self._exact = state.id, state.exact
-        self.chain = extend(self.chain, key)
+    def arrive(self, place: Place, chain: int, seconds: float = 0.0) -> None:
+        """Note that a step of that duration took the World somewhere."""
+        self.here, self.chain = place, chain
         self._unsaved_seconds += seconds
-
-    def find_again(self, state: State, chain: Chain) -> None:
-        """Note that the World turned out to be in a state after all."""
-        self.here, self._exact, self.chain = state.id, state.exact, chain
-
-    def is_at(self, state_id: str) -> bool:
-        """Return whether the World is in a state, with the same volatile values."""
-        return self.here == state_id and self._exact == self._graph.states[state_id].exact
 
     def lose(self) -> None:
         """Note that the World was changed by something that is not recorded."""
         self.here = None
 
-    def reset(self) -> None:
-        """Roll the World back to the initial state."""
-        self._roll_back(self._graph.initial.id, self._initial)
-
-    def go(self, state_id: str) -> None:
-        """Take the World to a state of the graph.
-
-        :raises RollbackError: when a system cannot be rolled back.
-        """
-        missing: list[Transition] = []
-        cursor = state_id
-        while not self.is_at(cursor) and not self._roll_back_if_saved(cursor):
-            arrival = self._graph.arrival(cursor)
-            if arrival is None:
-                self.reset()
-                break
-            missing.append(arrival)
-            cursor = arrival.from_id
-        for transition in reversed(missing):
-            self.leave()
-            self._repeat(transition)
-        if missing:
-            self.save()  # who comes back to a state once does so again
-
-    def distance(self, state_id: str) -> int:
-        """Return how many steps have to be executed again to get to a state."""
-        steps, cursor = 0, state_id
-        while not self.is_at(cursor) and not self._is_saved(cursor):
-            arrival = self._graph.arrival(cursor)
-            if arrival is None:
-                break
-            steps, cursor = steps + 1, arrival.from_id
-        return steps
+    def reset(self) -> Place:
+        """Roll the World back to the start."""
+        self._roll_back(self._initial)
+        return self._start
 
     def leave(self) -> None:
         """Checkpoint the present state before a step leaves it, where that pays."""
@@ -110,55 +73,56 @@ class Mover:
             self.save()
 
     def save(self) -> None:
-        """Checkpoint the present state, unless it has a checkpoint."""
+        """Checkpoint the present state, unless it has a live checkpoint."""
         here = self.here
-        if here is None or here == self._graph.initial.id or not self.is_at(here):
+        if here is None or here.state.id == self._start.state.id:
             return
-        if here in self._saved and self._saved[here].exact == self._exact:
+        if self.saved(here.state.id) is not None:
             return
-        self._forget(here)
-        self._saved[here] = self._take()
+        self._forget(here.state.id)
+        self._saved[here.state.id] = self._take(here)
         if len(self._saved) > MAX_CHECKPOINTS:
             self._forget(next(iter(self._saved)))
 
+    def saved(self, state_id: str) -> Place | None:
+        """Return what :meth:`go_back` leads to, if there is a live checkpoint of that state."""
+        if state_id == self._start.state.id:
+            return self._start
+        saved = self._saved.get(state_id)
+        if saved is None or not self._world.is_live(saved.checkpoint):
+            return None
+        return saved.place
+
+    def go_back(self, state_id: str) -> None:
+        """Roll the World back to a state that has a live checkpoint."""
+        if state_id == self._start.state.id:
+            self.reset()
+            return
+        self._saved.move_to_end(state_id)
+        self._roll_back(self._saved[state_id])
+
     def close(self) -> None:
-        """Roll the World back to the initial state and forget every checkpoint."""
+        """Roll the World back to the start and forget every checkpoint."""
         self.reset()
         for state_id in list(self._saved):
             self._forget(state_id)
         self._world.forget(self._initial.checkpoint)
 
-    def _take(self) -> _Saved:
+    def _take(self, here: Place) -> _Saved[Place]:
         start = perf_counter()
-        checkpoint = self._world.checkpoint(self.here or "")
+        checkpoint = self._world.checkpoint(here.state.id)
         self._taken += 1
         self._taking_seconds += perf_counter() - start
         self._unsaved_seconds = 0.0
-        return _Saved(checkpoint, self._exact, self.chain)
+        return _Saved(checkpoint, here, self.chain)
 
     def _forget(self, state_id: str) -> None:
         saved = self._saved.pop(state_id, None)
         if saved is not None:
             self._world.forget(saved.checkpoint)
 
-    def _is_saved(self, state_id: str) -> bool:
-        saved = self._saved.get(state_id)
-        if saved is None:
-            return False
-        known = self._graph.states[state_id].exact
-        return saved.exact == known and self._world.is_live(saved.checkpoint)
-
-    def _roll_back_if_saved(self, state_id: str) -> bool:
-        if not self._is_saved(state_id):
-            self._forget(state_id)
-            return False
-        saved = self._saved[state_id]
-        self._saved.move_to_end(state_id)
-        self._roll_back(state_id, saved)
-        return True
-
-    def _roll_back(self, state_id: str, saved: _Saved) -> None:
+    def _roll_back(self, saved: _Saved[Place]) -> None:
         self.here = None
         self._world.rollback(saved.checkpoint)
-        self.here, self._exact, self.chain = state_id, saved.exact, saved.chain
+        self.here, self.chain = saved.place, saved.chain
         self._unsaved_seconds = 0.0

@@ -10,19 +10,7 @@ from typing import Any, Self
 import attrs
 from hypothesis.errors import HypothesisException
 
-from venomqa_hyp.core import (
-    Action,
-    ActionResult,
-    Invariant,
-    Observation,
-    Place,
-    State,
-    Verdict,
-    canonical_text,
-    hash_text,
-    number_names,
-    snapshot,
-)
+from venomqa_hyp.core import Action, ActionResult, Invariant, State, Verdict
 from venomqa_hyp.errors import (
     DefinitionError,
     InvariantViolated,
@@ -30,11 +18,11 @@ from venomqa_hyp.errors import (
     VenomError,
     WorldError,
 )
+from venomqa_hyp.values import Shown, canonical_text, hash_text, snapshot
 from venomqa_hyp.world.context import Context
-from venomqa_hyp.world.rollbackable import Handle, Rollbackable
-
-_REQUIRED = ("checkpoint", "rollback", "observe")
-_RESERVED = frozenset({"api", "context"})
+from venomqa_hyp.world.parts import Handles, Parts, check_systems, close_all, is_system
+from venomqa_hyp.world.rollbackable import Rollbackable
+from venomqa_hyp.world.signals import uninterrupted
 
 
 @attrs.frozen(eq=False)
@@ -42,7 +30,7 @@ class Checkpoint:
     """One moment of the World, which it can be rolled back to."""
 
     name: str
-    handles: Mapping[str, Handle] = attrs.field(repr=False)
+    handles: Handles = attrs.field(repr=False)
     context: Mapping[str, Any] = attrs.field(repr=False)
 
 
@@ -54,8 +42,12 @@ class World:
     :param systems: name -> the store behind the API, each a ``Rollbackable``.
     :param context: what the context holds at the start.
     :param state_from_context: the context keys that tell states apart; all of them by default.
+    :param volatile: places that count for nothing, such as ``"db.users.password_hash"``: what the
+        API makes anew each time is found without being named here.
+    :param after_rollback: ``(world)``, called after each rollback: the place to empty the caches of
+        the API.
     :param settle: ``(world) -> what is still going on in the background``, or nothing. Before the
-        World is observed, judged, checkpointed or rolled back it is asked again and again until it
+        World is observed, checked, checkpointed or rolled back it is asked again and again until it
         returns something false.
     :param settle_timeout: seconds to wait for that at most.
     :raises DefinitionError: names what is wrong with an argument.
@@ -68,10 +60,12 @@ class World:
         *,
         context: Mapping[str, Any] = MappingProxyType({}),
         state_from_context: Iterable[str] | None = None,
+        volatile: Iterable[str] = (),
+        after_rollback: Callable[["World"], object] | None = None,
         settle: Callable[["World"], object] | None = None,
         settle_timeout: float = 5.0,
     ) -> None:
-        _check_systems(systems)
+        check_systems(systems)
         if isinstance(api, str):
             raise DefinitionError(
                 f"api is the text {api!r:.60}, which actions could call nothing on. Write "
@@ -85,13 +79,13 @@ class World:
         self.api = api
         self.systems: Mapping[str, Any] = MappingProxyType(dict(systems))
         self.context = Context(snapshot(dict(context)), lambda: self)
-        self._context_keys = _check_keys(state_from_context)
+        self._context_keys = _check_keys("state_from_context", state_from_context)
+        self.volatile = _check_keys("volatile", volatile) or ()
+        self._after_rollback = after_rollback
         self._settle = settle
         self._settle_timeout = settle_timeout
-        self._parts: dict[str, Any] = dict(systems)
-        is_system = any(api is system for system in systems.values())
-        if not is_system and all(callable(getattr(api, name, None)) for name in _REQUIRED):
-            self._parts = {"api": api, **systems}
+        apart = is_system(api) and not any(api is system for system in systems.values())
+        self._parts = Parts({"api": api, **systems} if apart else systems)
         self._transport_errors = tuple(getattr(api, "transport_errors", ()))
         self._broken: str | None = None
         self._closed = False
@@ -114,15 +108,7 @@ class World:
         self._check_usable()
         self._wait_until_settled()
         context = self.context.save()
-        handles: dict[str, Handle] = {}
-        for part, system in self._parts.items():
-            try:
-                handles[part] = system.checkpoint(name)
-            except Exception as error:
-                for done, handle in handles.items():
-                    _call(self._parts[done], "forget", handle)
-                raise RollbackError(_failed("checkpoint", part, system, error)) from error
-        return Checkpoint(name, handles, context)
+        return Checkpoint(name, self._parts.checkpoint(name), context)
 
     def rollback(self, checkpoint: Checkpoint) -> None:
         """Set everything back to ``checkpoint``.
@@ -132,32 +118,23 @@ class World:
         """
         self._check_usable()
         self._wait_until_settled()
-        done: list[str] = []
-        for part, handle in checkpoint.handles.items():
+        with uninterrupted():
             try:
-                self._parts[part].rollback(handle)
+                self._parts.rollback(checkpoint.handles)
             except BaseException as error:
-                left = ", ".join(self._after(part)) or "nothing"
-                self._broken = _failed("roll back", part, self._parts[part], error) + (
-                    f". Rolled back before it: {', '.join(done) or 'nothing'}; not reached: {left}."
-                )
-                if not isinstance(error, Exception):
-                    raise
-                raise RollbackError(self._broken) from error
-            done.append(part)
-        self.context.load(checkpoint.context)
+                self._broken = str(error) or repr(error)
+                raise
+            self.context.load(checkpoint.context)
+        if self._after_rollback is not None:
+            self._after_rollback(self)
 
     def is_live(self, checkpoint: Checkpoint) -> bool:
         """Return whether every system can still be rolled back to ``checkpoint``."""
-        for part, handle in checkpoint.handles.items():
-            if self._ask(part, "is_live", handle) is False:
-                return False
-        return True
+        return self._parts.are_live(checkpoint.handles)
 
     def forget(self, checkpoint: Checkpoint) -> None:
         """Free what ``checkpoint`` holds; it cannot be rolled back to any more."""
-        for part, handle in checkpoint.handles.items():
-            self._ask(part, "forget", handle)
+        self._parts.forget(checkpoint.handles)
 
     def act(
         self, action: Action, arguments: Mapping[str, Any] = MappingProxyType({})
@@ -192,8 +169,8 @@ class World:
             )
         return ActionResult.returned(value, perf_counter() - start)
 
-    def judge(self, invariant: Invariant) -> Verdict:
-        """Ask an invariant about the present state.
+    def check(self, invariant: Invariant) -> Verdict:
+        """Check an invariant in the present state.
 
         :raises WorldError: when the API could not be reached, since that says nothing of the rule.
         """
@@ -224,44 +201,20 @@ class World:
         """
         self._check_usable()
         self._wait_until_settled()
-        observations: dict[str, Observation] = {}
-        for part, system in self._parts.items():
-            try:
-                observations[part] = system.observe()
-            except WorldError:
-                raise
-            except Exception as error:
-                raise WorldError(_failed("observe", part, system, error)) from error
-            if not isinstance(observations[part], Observation):
-                raise DefinitionError(
-                    f"system {part!r} ({type(system).__name__}) observed "
-                    f"{observations[part]!r:.60}, but states are told apart by an Observation. "
-                    f"Return Observation.create({part!r}, data)."
-                )
-        context = self.context.save()
-        told = canonical_text(self.telling(context), where="context")
-        digests = [f"{part}={seen.digest}" for part, seen in observations.items()]
-        return State(hash_text(";".join(digests) + told), observations, context)
+        state = State("", self._parts.observe(), self.context.save())
+        parts = ";".join(f"{part}={digest}" for part, (digest, _) in self.shown(state).items())
+        return attrs.evolve(state, id=hash_text(parts), exact=hash_text(parts))
 
-    def identify(self, seen: State, volatile: Mapping[str, frozenset[Place]]) -> State:
-        """Return a state with the id that it has but for clocks and random ids.
-
-        :param volatile: for each system, and for ``"context"``, the places where they stand.
-        """
-        parts = {part: shown.data for part, shown in seen.observations.items() if part in volatile}
-        named = number_names({**parts, "context": self.telling(seen.context)}, volatile)
-        plain = [
-            f"{part}={shown.digest}"
-            for part, shown in seen.observations.items()
-            if part not in volatile
-        ]
-        identity = hash_text(";".join([*plain, named.identity]))
-        return attrs.evolve(seen, id=identity, names=named.names)
-
-    def telling(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the part of a context that tells states apart."""
+    def shown(self, state: State) -> Shown:
+        """Return what tells a state from others, part by part, each with its digest."""
         keys = self._context_keys
-        return context if keys is None else {key: context[key] for key in keys if key in context}
+        held = (
+            state.context
+            if keys is None
+            else {k: state.context[k] for k in keys if k in state.context}
+        )
+        parts = {part: (seen.digest, seen.data) for part, seen in state.observations.items()}
+        return {**parts, "context": (canonical_text(held, where="context"), held)}
 
     def close(self) -> None:
         """Close the systems and the client; a second call does nothing.
@@ -271,15 +224,7 @@ class World:
         if self._closed:
             return
         self._closed = True
-        failures = []
-        parts = {**self.systems, "api": self.api}
-        for part, system in {id(system): (part, system) for part, system in parts.items()}.values():
-            try:
-                _call(system, "close")
-            except Exception as error:
-                failures.append(_failed("close", part, system, error))
-        if failures:
-            raise WorldError(" ".join(failures))
+        close_all({**self.systems, "api": self.api})
 
     def __enter__(self) -> Self:
         return self
@@ -310,19 +255,6 @@ class World:
             sleep(pause)
             pause = min(pause * 2, 0.05)
 
-    def _ask(self, part: str, method: str, handle: Handle) -> object:
-        """Call an optional method of a system."""
-        try:
-            return _call(self._parts[part], method, handle)
-        except WorldError:
-            raise
-        except Exception as error:
-            raise WorldError(_failed(method, part, self._parts[part], error)) from error
-
-    def _after(self, part: str) -> list[str]:
-        names = list(self._parts)
-        return names[names.index(part) + 1 :]
-
     def _check_usable(self) -> None:
         if self._broken:
             raise RollbackError(f"this World is in an unknown state since: {self._broken}")
@@ -330,55 +262,22 @@ class World:
             raise WorldError("this World is closed; make a new one")
 
 
-def _check_systems(systems: object) -> None:
-    if not isinstance(systems, Mapping) or isinstance(systems, Rollbackable):
-        raise DefinitionError(
-            f"systems is {systems!r:.60} of type {type(systems).__name__}, but it maps names to "
-            'adapters. Write World(api, {"db": SQLiteAdapter("orders.db")}).'
-        )
-    for name, system in systems.items():
-        if name in _RESERVED or not isinstance(name, str):
-            raise DefinitionError(
-                f"a system is named {name!r}, but system names are strings other than "
-                f"{' and '.join(sorted(map(repr, _RESERVED)))}, which the World uses itself."
-            )
-        if isinstance(system, type):
-            raise DefinitionError(
-                f"system {name!r} is the class {system.__name__} itself, but a system is an object "
-                f"of it. Write {system.__name__}(...)."
-            )
-        missing = [method for method in _REQUIRED if not callable(getattr(system, method, None))]
-        if missing:
-            raise DefinitionError(
-                f"system {name!r} ({type(system).__name__}) has no method {', '.join(missing)}, so "
-                "the World could not set it back. A system has checkpoint(name) -> handle, "
-                "rollback(handle) and observe() -> Observation; "
-                "venomqa_hyp.testing.check_rollbackable tests one."
-            )
+_LISTS = {
+    "state_from_context": ("context keys", "order_id"),
+    "volatile": ("places", "db.users.password_hash"),
+}
 
 
-def _check_keys(keys: Iterable[str] | None) -> tuple[str, ...] | None:
+def _check_keys(role: str, keys: Iterable[str] | None) -> tuple[str, ...] | None:
     if keys is None:
         return None
     listed = (keys,) if isinstance(keys, str) else tuple(keys)
     if isinstance(keys, str) or not all(isinstance(key, str) for key in listed):
+        kind, example = _LISTS[role]
         raise DefinitionError(
-            f"state_from_context is {keys!r}, but it is a list of context keys. "
-            'Write state_from_context=["order_id"].'
+            f'{role} is {keys!r}, but it is a list of {kind}. Write {role}=["{example}"].'
         )
     return tuple(sorted(listed))
-
-
-def _failed(verb: str, part: str, system: object, error: BaseException) -> str:
-    return (
-        f"system {part!r} ({type(system).__name__}) failed to {verb}: "
-        f"{type(error).__name__}: {error}"
-    )
-
-
-def _call(system: object, method: str, *arguments: object) -> object:
-    function = getattr(system, method, None)
-    return function(*arguments) if callable(function) else None
 
 
 def _message(invariant: Invariant, seen: object) -> str | None:

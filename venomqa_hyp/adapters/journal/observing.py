@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 
 from venomqa_hyp.adapters.journal.delta import Delta, TableDelta
-from venomqa_hyp.core.digest import canonical_text, digest
 from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.values.digest import canonical_text, digest
 
 
 @attrs.frozen

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from venomqa_hyp.adapters.mysql.driver import Failed, Result
-from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
+from venomqa_hyp.values.digest import canonical_text
 
 #: Queries -> what each answered, without a chance to change anything.
 Ask = Callable[[list[str]], Sequence[Result]]

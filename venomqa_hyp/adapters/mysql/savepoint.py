@@ -15,9 +15,9 @@ from venomqa_hyp.adapters.mysql.driver import Failed, Result, Target, quoted
 from venomqa_hyp.adapters.mysql.observing import observed_columns, observed_layouts
 from venomqa_hyp.adapters.mysql.queries import Queries
 from venomqa_hyp.adapters.mysql.witness import Witness, beside
-from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import DefinitionError, RollbackError
+from venomqa_hyp.values.digest import canonical_text
 
 _APPLICATION = "venomqa_application"
 _NO_SAVEPOINT = 1305

@@ -5,8 +5,8 @@ from typing import Any
 
 from venomqa_hyp.adapters.postgres.driver import Failed, Session
 from venomqa_hyp.adapters.postgres.rows import load_of
-from venomqa_hyp.core.digest import canonical_text
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
+from venomqa_hyp.values.digest import canonical_text
 
 
 class Queries:

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from venomqa_hyp.adapters.redis.protocol import Command
-from venomqa_hyp.core.digest import canonical_text
+from venomqa_hyp.values.digest import canonical_text
 
 #: Database number and name.
 Place = tuple[int, bytes]

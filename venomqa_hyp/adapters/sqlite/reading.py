@@ -15,9 +15,9 @@ from typing import Any
 import attrs
 
 from venomqa_hyp.adapters.sqlite.image import Image, changed_pages, tree_pages
-from venomqa_hyp.core.digest import digest
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import DefinitionError
+from venomqa_hyp.values.digest import digest
 
 # Version 2 writes equal values of equal types as equal bytes; 3 and later write references to
 # objects met before, which depend on identity.

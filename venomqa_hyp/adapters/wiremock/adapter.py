@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import httpx
 
-from venomqa_hyp.adapters.bodies import observed_body, observed_text, observed_value
+from venomqa_hyp.adapters.bodies import observed_body
 from venomqa_hyp.adapters.snapshots import SnapshotSystem
 from venomqa_hyp.adapters.wiremock.server import StubServer
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable, WorldError
@@ -224,14 +224,9 @@ def _parsed(entry: Mapping[str, Any]) -> RecordedRequest:
 
 
 def _described(request: RecordedRequest) -> dict[str, Any]:
-    headers = {
-        name: observed_value(value)
-        for name, value in request.headers.items()
-        if name not in _UNOBSERVED
-    }
+    headers = {name: value for name, value in request.headers.items() if name not in _UNOBSERVED}
     return {
         **attrs.asdict(request),
-        "url": observed_text(request.url),
         "headers": headers,
         "body": observed_body(request.body),
     }
