@@ -85,7 +85,7 @@ def act(
     world.context.load(node.context)
     result = world.act(action, deepcopy(arguments))
     path = (*node.path, Step(action.name, arguments))
-    if result.exception or not all(world.judge(item).holds for item in case.invariants):
+    if result.exception or not all(world.check(item).holds for item in case.invariants):
         return path
     return Node(
         path,

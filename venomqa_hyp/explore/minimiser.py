@@ -24,7 +24,9 @@ MAKING_UP_BUDGET = 150
 SEARCH_BUDGET = 100
 #: Chunks of every size from here on, where what nobody observes may count steps.
 SINGLY_BELOW = 8
-SHORT, SHORT_SEARCH_BUDGET = 4, 25
+SHORT = 4
+#: Executions of a search that takes other actions, too.
+OTHERS_BUDGET = 25
 LETTERS_PER_ACTION = 6
 VALUES_PER_ARGUMENT = 3
 
@@ -77,8 +79,11 @@ class Minimiser:
         best = self._lowering.lower(best)
         self._allow(MAKING_UP_BUDGET)
         best = self._make_up(best)
-        self._allow(SEARCH_BUDGET if len(best) > SHORT else SHORT_SEARCH_BUDGET)
-        best = self._search(best) or best
+        if len(best) > SHORT:
+            self._allow(SEARCH_BUDGET)
+            best = self._search(best, []) or best
+        self._allow(OTHERS_BUDGET)
+        best = self._search(best, self._letters) or best
         self._allow(REDUCTION_BUDGET)
         return self._lowering.lower(best)
 
@@ -212,9 +217,9 @@ class Minimiser:
                 given[name] = redrawn
         return attrs.evolve(draft, given=given)
 
-    def _search(self, best: Trial) -> Trial | None:
+    def _search(self, best: Trial, others: Sequence[Draft]) -> Trial | None:
         """Look breadth first for a shorter path over the steps of ``best``, and others."""
-        alphabet = self._alphabet(best.drafts)
+        alphabet = self._alphabet(best.drafts, others)
         layer: list[tuple[Draft, ...]] = [()]
         seen: set[object] = set()
         for _ in range(len(best) - 1):
@@ -238,7 +243,7 @@ class Minimiser:
             layer = sorted(following, key=lambda drafts: _strays(drafts, best.drafts))
         return None
 
-    def _alphabet(self, best: Sequence[Draft]) -> list[Draft]:
+    def _alphabet(self, best: Sequence[Draft], others: Sequence[Draft]) -> list[Draft]:
         """Return the steps of ``best`` with each value drawn for them, and the one next to it."""
         drawn: dict[tuple[str, str], dict[Choices, Drawn]] = {}
         for item in best:
@@ -253,7 +258,7 @@ class Minimiser:
             if item.action.name not in letters:
                 variants = islice(_variants(item, drawn), LETTERS_PER_ACTION)
                 letters[item.action.name] = list(variants)
-        for item in self._letters:
+        for item in others:
             near = self._near(item) if self._share > 1 else []
             letters.setdefault(item.action.name, [item, *near])
         return [letter for variants in letters.values() for letter in variants]

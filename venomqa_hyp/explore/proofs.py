@@ -46,20 +46,20 @@ def twice(executor: Executor, go: Go, at: Position, draft: Draft) -> Execution |
     try:
         return _twice(executor, go, at, draft)
     except Diverged as diverged:
-        if diverged.divergence.places and _is_made_at_random(executor, go, at, draft):
-            return _twice(executor, go, at, draft)
         late = executor.latecomers
         before = dict(late.seconds)
         executor.execute(go(at), draft, look=True)
         executor.mover.lose()
-        if late.seconds == before:
-            raise
-        # It wrote after its reply, and was observed too early.
-        try:
+        if late.seconds != before:
+            # It wrote after its reply, and was observed too early.
+            try:
+                return _twice(executor, go, at, draft)
+            except Diverged:
+                late.seconds = before  # waiting does not help
+                raise
+        if diverged.divergence.places and _is_made_at_random(executor, go, at, draft):
             return _twice(executor, go, at, draft)
-        except Diverged:
-            late.seconds = before  # waiting does not help
-            raise
+        raise
 
 
 def _is_made_at_random(executor: Executor, go: Go, at: Position, draft: Draft) -> bool:
@@ -114,18 +114,15 @@ def restored(executor: Executor, go: Go, base: Position, undone: Execution) -> N
             "still wrote after it answered: wait for that with World(..., settle=...)."
         )
     # It was restored, and then something wrote: what the step began had not ended.
-    executor.latecomers.look(undone.step.action, undone.result, seen)
     executor.mover.lose()
-    go(base)
-    if executor.world.observe().exact != base.state.exact:
-        raise Diverged(
-            Divergence(
-                str(undone.step),
-                f"something changed the World after {undone.step} was rolled back:",
-                _places(executor, base.state, seen),
-                "Wait for work in the background with World(..., settle=...).",
-            )
+    raise Diverged(
+        Divergence(
+            str(undone.step),
+            f"something changed the World after {undone.step} was rolled back:",
+            _places(executor, base.state, seen),
+            "Wait for work in the background with World(..., settle=...).",
         )
+    )
 
 
 def _stable(executor: Executor, seen: State) -> None:

@@ -290,10 +290,9 @@ class Knowledge:
 
 def _kind(hole: Hole, made: Made, *, varies: bool) -> int:
     """Return what an atom is, by what it was in another execution and by the time of this one."""
-    if is_written_time(hole.name, hole.spelled):
-        near = reads_clock(hole.name, made.since, made.until)
-        return _CLOCK if varies or near else _CONSTANT
-    if reads_clock(hole.name, made.since, made.until):
+    # A clock that is held, as in a test, is content of the World.
+    near = made.since < made.until and reads_clock(hole.name, made.since, made.until)
+    if near or (varies and is_written_time(hole.name, hole.spelled)):
         return _CLOCK
     return _ID if varies else _CONSTANT
 
