@@ -141,3 +141,15 @@ def test_registering_never_breaks_the_import_of_hypothesis(monkeypatch: pytest.M
     """Where Hypothesis keeps its backends elsewhere, or not yet, nothing is raised."""
     monkeypatch.setitem(sys.modules, "hypothesis.internal.conjecture.providers", None)
     _venomqa_hyp_hypothesis.register()
+
+
+def test_decorated_functions_keep_their_types(tmp_path: Path) -> None:
+    """A user's module passes mypy in strict mode; what is misspelled does not."""
+    api = pytest.importorskip("mypy.api")
+    good = Path(__file__).with_name("typed_definitions.py")
+    bad = tmp_path / "bad.py"
+    bad.write_text(good.read_text().replace("max_calls=3", "most_calls=3"))
+    for path, status in ((good, 0), (bad, 1)):
+        printed, _, found = api.run(["--strict", "--cache-dir", str(tmp_path / "c"), str(path)])
+        assert found == status, printed
+    assert "most_calls" in printed

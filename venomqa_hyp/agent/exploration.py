@@ -58,13 +58,18 @@ class Exploration:
     def close(self) -> ExplorationResult:
         """Confirm what was found, leave the World as it was found, and return the record."""
         self.run.settle_open()
-        self.run.warn("Agent", found_nothing=not self.run.ledger.real)
+        self.run.warn("Agent", found_nothing=self.found_nothing)
         result = self.run.close()
         assert result is not None
         exhausted = self._explorer.exhausted if self.ended_by == "exhausted" else None
         return attrs.evolve(
             result, exhausted=exhausted, ended_by=self.ended_by, loops=self._loops.found
         )
+
+    @property
+    def found_nothing(self) -> bool:
+        """Whether it went on to its end, and found nothing."""
+        return bool(self.ended_by) and not self.run.ledger.failing
 
     def note_found(self, error: Exception) -> None:
         """Add to an error that ends the exploration what was found before."""

@@ -44,7 +44,7 @@ def fingerprint(
     world: object,
     actions: Iterable[Action],
     invariants: Iterable[Invariant],
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     watch: Watched,
     *,
     initial: str | None = None,
@@ -111,7 +111,7 @@ def _definition(item: Action | Invariant) -> str:
     return repr((item.name, arguments, item.required, item.max_calls, item.weight, item.target))
 
 
-def _described(value: Any) -> str:
+def _described(value: object) -> str:
     """Return a value as text: of an object its type and attributes."""
     if isinstance(value, Mapping):
         return repr(sorted((str(key), _described(item)) for key, item in value.items()))
@@ -126,7 +126,7 @@ def _described(value: Any) -> str:
 
 def _function(function: Any) -> str:
     """Return which function it is, and the plain values that it was made with."""
-    made_with: list[Any] = []
+    made_with: list[object] = []
     while isinstance(function, functools.partial):
         made_with += [*function.args, *sorted(function.keywords.items())]
         function = function.func
@@ -138,7 +138,7 @@ def _function(function: Any) -> str:
     return repr((getattr(function, "__qualname__", type(function).__qualname__), plain))
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     return isinstance(value, _PLAIN) or (isinstance(value, tuple) and all(map(_is_plain, value)))
 
 

@@ -4,9 +4,9 @@ import functools
 import inspect
 import keyword
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import Any
+from typing import TypedDict, Unpack, overload
 
 import attrs
 from hypothesis.stateful import Bundle
@@ -14,7 +14,7 @@ from hypothesis.strategies import SearchStrategy
 
 from venomqa_hyp.errors import DefinitionError
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 @attrs.frozen
@@ -24,7 +24,7 @@ class FromContext:
     key: str
 
 
-def from_context(key: str) -> Any:
+def from_context(key: str) -> FromContext:
     """Draw an argument from the context of the present path.
 
     A list, tuple or set held under ``key`` offers its elements, any other value offers itself.
@@ -38,7 +38,11 @@ def from_context(key: str) -> Any:
     return FromContext(key)
 
 
-Precondition = str | Callable[[Any], bool]
+#: ``(api, context, **arguments) -> value``.
+Execute = Callable[..., object]
+#: What an argument is drawn from.
+Argument = SearchStrategy[object] | FromContext
+Precondition = str | Callable[..., bool]
 
 
 @attrs.frozen(eq=False)
@@ -58,10 +62,10 @@ class Action:
     """
 
     name: str
-    execute: Callable[..., Any]
-    arguments: Mapping[str, Any] = attrs.field(default=_NOTHING, kw_only=True)
+    execute: Execute
+    arguments: Mapping[str, Argument] = attrs.field(default=MappingProxyType({}), kw_only=True)
     preconditions: tuple[Precondition, ...] = attrs.field(default=(), kw_only=True)
-    target: Any = attrs.field(default=None, kw_only=True)
+    target: Bundle[object] | None = attrs.field(default=None, kw_only=True)
     max_calls: int | None = attrs.field(default=None, kw_only=True)
     weight: float = attrs.field(default=1.0, kw_only=True)
     tags: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=tuple)
@@ -89,26 +93,45 @@ class Action:
         return tuple(item for item in self.preconditions if isinstance(item, str))
 
     @property
-    def guards(self) -> tuple[Callable[[Any], bool], ...]:
+    def guards(self) -> tuple[Callable[..., bool], ...]:
         """The preconditions that are callables ``(context) -> bool``."""
         return tuple(item for item in self.preconditions if not isinstance(item, str))
 
 
-def action(function: Callable[..., Any] | None = None, **keywords: Any) -> Any:
+class ActionOptions(TypedDict, total=False):
+    """The keywords of :func:`action`; see :class:`Action`."""
+
+    name: str
+    arguments: Mapping[str, Argument]
+    preconditions: Iterable[Precondition]
+    target: Bundle[object] | None
+    max_calls: int | None
+    weight: float
+    tags: Iterable[str]
+    description: str
+
+
+@overload
+def action(function: Execute, /) -> Action: ...
+@overload
+def action(**options: Unpack[ActionOptions]) -> Callable[[Execute], Action]: ...
+def action(
+    function: Execute | None = None, /, **options: Unpack[ActionOptions]
+) -> Action | Callable[[Execute], Action]:
     """Turn a function into an :class:`Action` of the same name.
 
     Takes the keywords of :class:`Action`, and ``name``; with none of them, the parentheses may be
     left out.
     """
 
-    def decorate(execute: Callable[..., Any]) -> Action:
-        options = dict(keywords)
+    def decorate(execute: Execute) -> Action:
         if not callable(execute):
             raise DefinitionError(
                 f"@action was given {_a(execute)}, but it takes a function, and all else by "
                 'keyword. Write @action(arguments={"amount": st.integers(1, 100)}).'
             )
-        return Action(options.pop("name", execute.__name__), execute, **options)
+        named = {"name": execute.__name__, **options}
+        return Action(execute=execute, **named)  # type: ignore[arg-type]
 
     return decorate if function is None else decorate(function)
 
@@ -127,7 +150,7 @@ class ActionResult:
     """
 
     success: bool
-    value: Any = None
+    value: object = None
     status: int | None = None
     error: str | None = None
     exception: BaseException | None = attrs.field(default=None, repr=False)
@@ -135,7 +158,7 @@ class ActionResult:
     traceback: TracebackType | None = attrs.field(default=None, repr=False)
 
     @classmethod
-    def returned(cls, value: Any, duration: float) -> "ActionResult":
+    def returned(cls, value: object, duration: float) -> "ActionResult":
         """Describe an execution that returned ``value``."""
         status = getattr(value, "status_code", None)
         if isinstance(status, int) and status >= 400:

@@ -27,9 +27,9 @@ class RowChange:
     :ivar after: column -> value; None for a row that was removed.
     """
 
-    key: tuple[Any, ...]
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
+    key: tuple[object, ...]
+    before: Mapping[str, object] | None
+    after: Mapping[str, object] | None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -58,6 +58,11 @@ class TableChanges:
         return bool(self.added or self.removed or self.changed)
 
 
+def _tables(seen: Observation) -> Mapping[str, Any]:
+    held: Any = seen.data.get("tables", {})
+    return held if isinstance(held, Mapping) else {}
+
+
 def changes(before: Observation, after: Observation) -> tuple[TableChanges, ...]:
     """Return the tables with different rows, sorted by name.
 
@@ -65,7 +70,7 @@ def changes(before: Observation, after: Observation) -> tuple[TableChanges, ...]
     key, so that a change shows as one row removed and one added. Observations without tables
     have no changes.
     """
-    old, new = before.data.get("tables", {}), after.data.get("tables", {})
+    old, new = _tables(before), _tables(after)
     compared = (_compare(name, old.get(name), new.get(name)) for name in sorted({*old, *new}))
     return tuple(table for table in compared if table)
 
@@ -75,8 +80,8 @@ _Table = Mapping[str, Any]
 
 @attrs.frozen
 class _Keyed:
-    key: tuple[Any, ...]
-    row: Mapping[str, Any]
+    key: tuple[object, ...]
+    row: Mapping[str, object]
 
 
 def _compare(name: str, before: _Table | None, after: _Table | None) -> TableChanges:

@@ -6,7 +6,7 @@ what actions returned, and exceptions (their text stays). An argument or a conte
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -30,6 +30,7 @@ from venomqa_hyp.values.encoding import (
 
 _OWN_NESTING = 10
 
+_Record = TypeVar("_Record")
 Document = dict[str, Any]
 
 
@@ -60,7 +61,7 @@ def field(record: Any, key: str, kind: Any) -> Any:
     return record[key]
 
 
-def listed(record: Any, key: str, read: Callable[[Any], Any]) -> list[Any]:
+def listed(record: object, key: str, read: Callable[[object], _Record]) -> list[_Record]:
     """Return what ``read`` makes of each item of the list under ``key``."""
     return [read(item) for item in field(record, key, list | tuple)]
 
@@ -81,7 +82,7 @@ def state_document(state: State, depth: int | None) -> Document:
     }
 
 
-def state_from(record: Any) -> State:
+def state_from(record: object) -> State:
     """Return the state of a document, with nothing left of its observations but the digests."""
     observations = {
         name: Observation(name, {}, {}, field(seen, "digest", str), field(seen, "summary", str))
@@ -95,7 +96,7 @@ def step_document(step: Step) -> Document:
     return {"action": step.action, "arguments": _savable_values(step.arguments)}
 
 
-def step_from(record: Any) -> Step:
+def step_from(record: object) -> Step:
     """Return the step of a document."""
     return Step(field(record, "action", str), field(record, "arguments", dict))
 
@@ -114,7 +115,7 @@ def transition_document(transition: Transition) -> Document:
     }
 
 
-def transition_from(record: Any) -> Transition:
+def transition_from(record: object) -> Transition:
     """Return the transition of a document; what the action returned is not known any more."""
     result = ActionResult(
         field(record, "success", bool),
@@ -171,11 +172,11 @@ def divergence_from(record: Any) -> Divergence | None:
 _DIFFERING = ("system", "place", "text")
 
 
-def _savable_values(values: Mapping[str, Any]) -> Document:
+def _savable_values(values: Mapping[str, object]) -> Document:
     return {name: _savable(value) for name, value in values.items()}
 
 
-def _savable(value: Any) -> Any:
+def _savable(value: object) -> Any:
     try:
         encode(value)
     except Unencodable:

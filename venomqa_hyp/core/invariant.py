@@ -4,13 +4,16 @@ import enum
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TypedDict, TypeVar, Unpack, overload
 
 import attrs
 
 from venomqa_hyp.core.action import is_async
 from venomqa_hyp.errors import DefinitionError, DigestError
 from venomqa_hyp.values.digest import canonical_text
+
+#: A World; rules of core do not know it.
+_World = TypeVar("_World")
 
 
 class Severity(enum.Enum):
@@ -32,10 +35,10 @@ class Invariant:
     """
 
     name: str
-    check: Callable[[Any], object]
+    check: Callable[..., object]
     severity: Severity = attrs.field(default=Severity.HIGH, kw_only=True)
     description: str = attrs.field(default="", kw_only=True)
-    when: Callable[[Any], bool] | None = attrs.field(default=None, kw_only=True)
+    when: Callable[..., bool] | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -66,16 +69,33 @@ class Invariant:
             object.__setattr__(self, "description", doc.splitlines()[0])
 
 
-def invariant(function: Callable[[Any], object] | None = None, **keywords: Any) -> Any:
+class InvariantOptions(TypedDict, total=False):
+    """The keywords of :func:`invariant`; see :class:`Invariant`."""
+
+    name: str
+    severity: Severity
+    description: str
+    when: Callable[..., bool] | None
+
+
+@overload
+def invariant(function: Callable[[_World], object], /) -> Invariant: ...
+@overload
+def invariant(
+    **options: Unpack[InvariantOptions],
+) -> Callable[[Callable[[_World], object]], Invariant]: ...
+def invariant(
+    function: Callable[[_World], object] | None = None, /, **options: Unpack[InvariantOptions]
+) -> Invariant | Callable[[Callable[[_World], object]], Invariant]:
     """Turn a function into an :class:`Invariant` of the same name.
 
     Takes the keywords of :class:`Invariant`, and ``name``; with none of them, the parentheses may
     be left out.
     """
 
-    def decorate(check: Callable[[Any], object]) -> Invariant:
-        options = dict(keywords)
-        return Invariant(options.pop("name", check.__name__), check, **options)
+    def decorate(check: Callable[[_World], object]) -> Invariant:
+        named = {"name": check.__name__, **options}
+        return Invariant(check=check, **named)  # type: ignore[arg-type]
 
     return decorate if function is None else decorate(function)
 
@@ -85,7 +105,7 @@ class Step:
     """One execution of an action, asked for with these arguments."""
 
     action: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, object]
 
     def __str__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())

@@ -13,7 +13,7 @@ import attrs
 from venomqa_hyp.values.digest import digest
 from venomqa_hyp.values.encoding import shown
 
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
+_EMPTY: Mapping[str, object] = MappingProxyType({})
 _LONGEST_SUMMARY = 160
 #: A status, a kind, a role: what a state is known by.
 _WORD = re.compile(r"[^\W\d][^\W\d]{0,19}")
@@ -32,8 +32,8 @@ class Observation:
     """
 
     system: str
-    data: Mapping[str, Any]
-    metadata: Mapping[str, Any] = _EMPTY
+    data: Mapping[str, object]
+    metadata: Mapping[str, object] = _EMPTY
     known_digest: str | None = attrs.field(default=None, repr=False)
     known_summary: str | None = attrs.field(default=None, repr=False)
 
@@ -41,8 +41,8 @@ class Observation:
     def create(
         cls,
         system: str,
-        data: Mapping[str, Any],
-        metadata: Mapping[str, Any] | None = None,
+        data: Mapping[str, object],
+        metadata: Mapping[str, object] | None = None,
         *,
         known_digest: str | None = None,
     ) -> Self:
@@ -81,7 +81,7 @@ class Observation:
         return hash((self.system, self.digest))
 
 
-def _summary(data: Mapping[str, Any], show: Callable[[Any], str]) -> str:
+def _summary(data: Mapping[str, object], show: Callable[[Any], str]) -> str:
     told = ""
     tables = data.get("tables")
     for name, held in (tables if isinstance(tables, Mapping) else data).items():
@@ -92,7 +92,7 @@ def _summary(data: Mapping[str, Any], show: Callable[[Any], str]) -> str:
     return told or "empty"
 
 
-def _part(name: Any, held: Any, show: Callable[[Any], str]) -> str:
+def _part(name: object, held: object, show: Callable[[Any], str]) -> str:
     if isinstance(held, Mapping) and isinstance(held.get("rows"), (list, tuple)):
         return _table_part(name, held["rows"])
     if isinstance(held, Collection) and not isinstance(held, (str, bytes, bytearray)):
@@ -100,7 +100,7 @@ def _part(name: Any, held: Any, show: Callable[[Any], str]) -> str:
     return f"{name}={show(held)}"
 
 
-def _table_part(name: Any, rows: Collection[Any]) -> str:
+def _table_part(name: object, rows: Collection[Any]) -> str:
     """Count the rows, and in a small table the words of each column that holds but a few."""
     if not rows:
         return ""

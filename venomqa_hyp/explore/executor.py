@@ -3,7 +3,6 @@
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter, time
-from typing import Any
 
 import attrs
 
@@ -284,7 +283,7 @@ class Executor:
             self.mover.go_back(at.state.id)
         return found
 
-    def _maker(self, action: str, drawn: Iterable[Any], result: ActionResult) -> str:
+    def _maker(self, action: str, drawn: Iterable[object], result: ActionResult) -> str:
         """Return what a step was, as far as it decides what is made anew."""
         kinds = repr([_exactly_or_kind(value) for value in drawn])
         maker = f"{action} {result.status} {result.success} {kinds}"
@@ -303,7 +302,7 @@ class Executor:
         return hash_text(f"{step.action}({arguments})")
 
 
-def _exactly_or_kind(value: Any) -> object:
+def _exactly_or_kind(value: object) -> object:
     if isinstance(value, str) and len(value) <= 20:
         return value
     if isinstance(value, int) and abs(value) < 10:

@@ -3,14 +3,13 @@
 import traceback
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
 
 import attrs
 
 from venomqa_hyp.core import ActionResult, Severity, Verdict
 
 #: Tells one bug from another, as Hypothesis does: by exception type and innermost line.
-Origin = tuple[Any, ...]
+Origin = tuple[object, ...]
 
 
 @attrs.frozen(eq=False)

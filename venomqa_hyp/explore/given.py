@@ -4,7 +4,8 @@ from typing import Any
 
 import attrs
 
-Choices = tuple[Any, ...]
+Choice = bool | int | float | str | bytes
+Choices = tuple[Choice, ...]
 #: The step that made a value, and which of the values it made.
 Owner = tuple[int, int]
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import attrs
 
-from venomqa_hyp.explore.given import Choices, Drawn, Given
+from venomqa_hyp.explore.given import Choice, Choices, Drawn, Given
 from venomqa_hyp.explore.position import Draft
 from venomqa_hyp.explore.trial import Trial
 
@@ -73,7 +73,7 @@ class Lowering:
                 amount *= 2
             best = lowered or best
 
-    def _all_nearer(self, best: Trial, nearer: Callable[[object, object], object]) -> Trial | None:
+    def _all_nearer(self, best: Trial, nearer: Callable[[Choice, Choice], Choice]) -> Trial | None:
         drafts = best.drafts
         lower = list(drafts)
         for at, name in places(drafts):
@@ -86,7 +86,7 @@ class Lowering:
         drafts: Sequence[Draft],
         at: int,
         name: str,
-        nearer: Callable[[object, object], object],
+        nearer: Callable[[Choice, Choice], Choice],
     ) -> Drawn | None:
         given, simplest = drafts[at].given[name], self._simplest(drafts, at, name)
         assert isinstance(given, Drawn)
@@ -104,6 +104,7 @@ class Lowering:
             given = best.drafts[at].given[name]
             assert isinstance(given, Drawn)
             high = given.choices[index]
+            assert isinstance(high, int)
             if abs(high - low) <= 1:
                 break
             stride = min(stride, abs(high - low) // 2)
@@ -134,13 +135,13 @@ def places(drafts: Sequence[Draft]) -> list[tuple[int, str]]:
     ]
 
 
-def _half_way(low: object, high: object) -> object:
+def _half_way(low: Choice, high: Choice) -> Choice:
     if type(low) is int and type(high) is int:
         return low + int((high - low) / 2)
     return high
 
 
-def _less(amount: int, low: object, high: object) -> object:
+def _less(amount: int, low: Choice, high: Choice) -> Choice:
     if type(low) is int and type(high) is int:
         return max(low, high - amount) if high > low else min(low, high + amount)
     return high

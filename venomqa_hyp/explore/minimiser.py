@@ -9,6 +9,7 @@ for paths that removing steps cannot reach.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, islice, product
+from typing import TypeGuard
 
 import attrs
 
@@ -24,7 +25,7 @@ MAKING_UP_BUDGET = 150
 SEARCH_BUDGET = 100
 #: Chunks of every size from here on, where what nobody observes may count steps.
 SINGLY_BELOW = 8
-SHORT = 4
+FEW, SHORT = 3, 4
 #: Executions of a search that takes other actions, too.
 OTHERS_BUDGET = 25
 LETTERS_PER_ACTION = 6
@@ -259,16 +260,19 @@ class Minimiser:
                 variants = islice(_variants(item, drawn), LETTERS_PER_ACTION)
                 letters[item.action.name] = list(variants)
         for item in others:
-            near = self._near(item) if self._share > 1 else []
+            near = self._near(item) if self._share > 1 or len(best) <= FEW else []
             letters.setdefault(item.action.name, [item, *near])
         return [letter for variants in letters.values() for letter in variants]
 
     def _near(self, item: Draft) -> list[Draft]:
-        """Return what a step is with one argument next to what it has."""
+        """Return what a step is with one argument close to what it has."""
         found: list[Draft] = []
         for name, given in sorted(item.given.items()):
-            if isinstance(given, Drawn) and (near := self._next_to(item.action.name, name, given)):
-                found += replaced([item], 0, name, near)
+            near: Given | None = given
+            for _ in range(VALUES_PER_ARGUMENT - 1):
+                if isinstance(near, Drawn):
+                    near = self._next_to(item.action.name, name, near)
+                found += replaced([item], 0, name, near) if near else []
         return found
 
     def _next_to(self, action: str, name: str, given: Drawn) -> Drawn | None:
@@ -318,8 +322,8 @@ def _unused(drafts: Sequence[Draft]) -> int:
 
 
 def _whole(choices: Choices) -> list[int]:
-    return [choice for choice in choices if type(choice) is int]
+    return [int(choice) for choice in choices if type(choice) is int]
 
 
-def _is(choice: object, value: int) -> bool:
+def _is(choice: object, value: int) -> TypeGuard[int]:
     return type(choice) is int and choice == value

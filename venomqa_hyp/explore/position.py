@@ -7,7 +7,7 @@ common are the numbers of these in the state, by which :func:`translated` exchan
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Never
 
 import attrs
 from hypothesis.stateful import Bundle, MultipleResults
@@ -34,7 +34,7 @@ class Entry:
 
 
 Pools = Mapping[str, tuple[Entry, ...]]
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NOTHING: Mapping[str, Never] = MappingProxyType({})
 
 
 @attrs.frozen(eq=False)
@@ -130,7 +130,7 @@ def source_of(given: object) -> Source | None:
     return Source(f"bundle:{given.name}") if isinstance(given, Bundle) else None
 
 
-def results(value: Any) -> tuple[Any, ...]:
+def results(value: object) -> tuple[object, ...]:
     """Return the values that a result adds to a Bundle."""
     return tuple(value.values) if isinstance(value, MultipleResults) else (value,)
 
@@ -248,7 +248,7 @@ class Rules:
                 given[name] = Drawn(value)
         return Draft(self.actions[step.action], given, at.depth)
 
-    def bundled(self, at: Position) -> Iterator[Any]:
+    def bundled(self, at: Position) -> Iterator[object]:
         """Yield the values in Bundles that some action takes."""
         for pool in self._bundles:
             yield from (entry.value for entry in at.pools.get(pool, ()))
@@ -268,7 +268,7 @@ class Rules:
         return at.state.id, frozenset(at.calls.items()), at.succeeded, tuple(held)
 
 
-def held_text(value: Any, state: State, knowledge: Knowledge) -> str:
+def held_text(value: object, state: State, knowledge: Knowledge) -> str:
     """Return a value as text, with the numbers of the fresh atoms in place of these."""
     try:
         return text_of(knowledge.unit(value), knowledge.fresh, state.numbers)
@@ -304,8 +304,13 @@ def translated(at: Position, to: Position, rules: Rules, knowledge: Knowledge) -
 
 
 def _exchanged(
-    value: Any, at: Position, to: Position, pool: str, names: Mapping[Name, Name], known: Knowledge
-) -> tuple[Any] | None:
+    value: object,
+    at: Position,
+    to: Position,
+    pool: str,
+    names: Mapping[Name, Name],
+    known: Knowledge,
+) -> tuple[object] | None:
     """Return what another path holds in place of a value."""
     atoms = known.atoms_in(value)
     if not (atoms - at.state.numbers.keys()).isdisjoint(to.state.numbers):
@@ -344,13 +349,13 @@ def _place(entries: Sequence[Entry], given: Chosen | Picked) -> int:
     return next((at for at, entry in enumerate(entries) if entry.owner == given.owner), newest)
 
 
-def _chosen(entries: Sequence[Entry], source: Source, value: Any) -> Given:
+def _chosen(entries: Sequence[Entry], source: Source, value: object) -> Given:
     wanted = _text(value)
     owner = next((e.owner for e in reversed(entries) if _text(e.value) == wanted), None)
     return Literal(value) if owner is None or not source.plain else Chosen(source.pool, owner)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     try:
         return canonical_text(value)
     except DigestError:

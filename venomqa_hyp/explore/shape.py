@@ -40,7 +40,7 @@ class Shaper:
     """Finds the features of states, and learns which columns hold few different values."""
 
     def __init__(self) -> None:
-        self._seen: dict[Place, set[Any]] = {}
+        self._seen: dict[Place, set[object]] = {}
 
     def features(self, observations: Iterable[Observation]) -> frozenset[Feature]:
         """Return the shape of a state.
@@ -51,7 +51,7 @@ class Shaper:
         for seen in observations:
             if seen.system == "api":
                 continue
-            columns: dict[Place, set[Any]] = {}
+            columns: dict[Place, set[object]] = {}
             _gather(seen.data, (), columns)
             for place in columns:
                 found.update(self._features_of((seen.system, *place), columns[place]))
@@ -62,7 +62,7 @@ class Shaper:
         place, exactness, _ = feature
         return exactness == "~" or len(self._seen.get(place, ())) <= LOW_CARDINALITY
 
-    def _features_of(self, place: Place, values: set[Any]) -> Iterator[Feature]:
+    def _features_of(self, place: Place, values: set[object]) -> Iterator[Feature]:
         known = self._seen.setdefault(place, set())
         if len(known) <= LOW_CARDINALITY:
             known.update(values)
@@ -75,7 +75,7 @@ def _count(number: int) -> int:
     return number if number < 2 else (number - 1).bit_length() + 1
 
 
-def _gather(data: Any, at: Place, found: dict[Place, set[Any]]) -> None:
+def _gather(data: object, at: Place, found: dict[Place, set[object]]) -> None:
     if isinstance(data, str):
         inner = json_in(data)
         if inner is None:
@@ -104,7 +104,7 @@ def _gather_rows(table: Mapping[str, Any], at: Place, found: dict[Place, set[Any
             _gather(value, (*at, column), found)
 
 
-def _gather_families(data: Mapping[Any, Any], at: Place, found: dict[Place, set[Any]]) -> None:
+def _gather_families(data: Mapping[Any, Any], at: Place, found: dict[Place, set[object]]) -> None:
     families: Counter[str] = Counter()
     for key, item in data.items():
         family = _family(key)
@@ -115,7 +115,7 @@ def _gather_families(data: Mapping[Any, Any], at: Place, found: dict[Place, set[
             _note(found, (*at, family, "number"), _count(number))
 
 
-def _note(found: dict[Place, set[Any]], at: Place, value: Any) -> None:
+def _note(found: dict[Place, set[object]], at: Place, value: object) -> None:
     known = found.setdefault(at, set())
     try:
         known.add(value)
@@ -127,6 +127,6 @@ def _note(found: dict[Place, set[Any]], at: Place, value: Any) -> None:
 _ID = re.compile(r"[^:/.\s]*\d[^:/.\s]*")
 
 
-def _family(key: Any) -> str:
+def _family(key: object) -> str:
     """Return what the keys of a family have in common: ``order:*`` for ``order:12``."""
     return _ID.sub("*", key if isinstance(key, str) else repr(key))

@@ -62,7 +62,7 @@ class Definition:
 
 def define(
     identity: str,
-    world: object,
+    world: Any,
     actions: Iterable[Action],
     invariants: Iterable[Invariant],
     *,
@@ -221,5 +221,5 @@ def _checked_reaction(on_divergence: object) -> str:
     return str(on_divergence)
 
 
-def _where(function: Any) -> str:
+def _where(function: object) -> str:
     return getattr(function, "__qualname__", None) or repr(function)

@@ -47,6 +47,7 @@ from typing import Any
 import attrs
 
 from venomqa_hyp.errors import DefinitionError
+from venomqa_hyp.explore import Choices
 from venomqa_hyp.values.digest import hash_text
 from venomqa_hyp.values.encoding import (
     FORMAT,
@@ -80,8 +81,8 @@ class SavedStep:
     """
 
     action: str
-    arguments: Mapping[str, Any]
-    choices: Mapping[str, tuple[Any, ...]]
+    arguments: Mapping[str, object]
+    choices: Mapping[str, Choices]
     picks: Mapping[str, int]
 
 
@@ -348,7 +349,7 @@ def _step_from(step: Any) -> SavedStep:
     return SavedStep(_field(step, "action", str), arguments, made, picks)
 
 
-def _choices_from(name: str, listed: Any) -> tuple[Any, ...]:
+def _choices_from(name: str, listed: object) -> Choices:
     made = expect(list, listed, f"the choices of {name!r:.40}")
     for choice in made:
         if type(choice) not in (bool, int, float, str, bytes):

@@ -31,11 +31,10 @@ from hypothesis import settings as Settings  # noqa: N812  # it is a class
 from hypothesis.control import BuildContext, current_build_context, currently_in_test_context
 from hypothesis.errors import StopTest
 from hypothesis.internal.conjecture import engine
-from hypothesis.internal.conjecture.choice import ChoiceTemplate
+from hypothesis.internal.conjecture.choice import ChoiceNode, ChoiceTemplate
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import HypothesisProvider
 from hypothesis.stateful import STATE_MACHINE_RUN_LABEL, Bundle, RuleBasedStateMachine
-from hypothesis.strategies import SearchStrategy
 from hypothesis.strategies._internal.lazy import unwrap_strategies
 from hypothesis.strategies._internal.misc import BooleansStrategy
 from hypothesis.strategies._internal.numbers import IntegersStrategy
@@ -43,6 +42,7 @@ from hypothesis.strategies._internal.strategies import SampledFromStrategy
 
 import _venomqa_hyp_hypothesis
 from venomqa_hyp.core import FromContext
+from venomqa_hyp.core.action import Argument
 from venomqa_hyp.errors import DigestError
 from venomqa_hyp.explore import Choices, Draft, Drawn, Source, Taken
 from venomqa_hyp.values import canonical_text
@@ -68,7 +68,7 @@ def in_final_replay() -> bool:
     return currently_in_test_context() and bool(current_build_context().is_final)
 
 
-def as_in_test_case(test: Callable[..., Any]) -> AbstractContextManager[Any]:
+def as_in_test_case(test: Callable[..., object]) -> AbstractContextManager[Any]:
     """Return a context in which ``assume``, ``note`` and ``event`` work though no test runs.
 
     :param test: stands for the test.
@@ -106,11 +106,13 @@ def source_of(given: object) -> Source | None:
     return Source(f"bundle:{given.name}", "consume=True" in repr(given), plain)
 
 
-def redraw(strategy: SearchStrategy[Any], choices: Choices | None) -> Drawn | None:
+def redraw(strategy: Argument, choices: Choices | None) -> Drawn | None:
     """Draw from a strategy with given choices, or with the simplest ones.
 
     :return: ``None`` where the strategy does not accept the choices.
     """
+    if isinstance(strategy, FromContext):
+        return None
     prefix = (ChoiceTemplate("simplest", count=None),) if choices is None else choices
     data = ConjectureData.for_choices(prefix)
     # Outside of a test case, many strategies refuse to draw.
@@ -125,7 +127,7 @@ def redraw(strategy: SearchStrategy[Any], choices: Choices | None) -> Drawn | No
     return Drawn(value, made) if choices in (None, made) else None
 
 
-def choices_that_make(strategy: SearchStrategy[Any], value: Any) -> Choices | None:
+def choices_that_make(strategy: Argument, value: object) -> Choices | None:
     """Return choices that make a value, where some can be found: simple ones are tried."""
     text = _text(value)
     if text is None:
@@ -137,7 +139,7 @@ def choices_that_make(strategy: SearchStrategy[Any], value: Any) -> Choices | No
     return None
 
 
-def _likely_choices(strategy: SearchStrategy[Any], value: Any) -> Iterator[Choices]:
+def _likely_choices(strategy: Argument, value: object) -> Iterator[Choices]:
     """Yield the simplest choices, and those with one integer in place of another."""
     simplest = redraw(strategy, None)
     if simplest is None:
@@ -149,14 +151,14 @@ def _likely_choices(strategy: SearchStrategy[Any], value: Any) -> Iterator[Choic
                 yield (*simplest.choices[:at], other, *simplest.choices[at + 1 :])
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     try:
         return canonical_text(value)
     except DigestError:
         return None
 
 
-def draw(strategy: SearchStrategy[Any], random: Random | None) -> Drawn | None:
+def draw(strategy: Argument, random: Random | None) -> Drawn | None:
     """Draw from a strategy as Hypothesis does; the simplest value without ``random``.
 
     :return: ``None`` where the strategy cannot be drawn from outside of a test case, or rejected
@@ -164,6 +166,8 @@ def draw(strategy: SearchStrategy[Any], random: Random | None) -> Drawn | None:
     """
     if random is None:
         return redraw(strategy, None)
+    if isinstance(strategy, FromContext):
+        return None
     data = ConjectureData(random=random, provider=HypothesisProvider)
     try:
         value = data.draw(strategy)
@@ -172,9 +176,9 @@ def draw(strategy: SearchStrategy[Any], random: Random | None) -> Drawn | None:
     return Drawn(value, tuple(data.choices))
 
 
-def size(strategy: SearchStrategy[Any]) -> int | None:
+def size(strategy: Argument) -> int | None:
     """Return how many values a strategy has, where that is known: those that list them all."""
-    inner: Any = unwrap_strategies(strategy)  # type: ignore[no-untyped-call]
+    inner = unwrap_strategies(strategy)  # type: ignore[no-untyped-call]
     if isinstance(inner, BooleansStrategy):
         return 2
     if isinstance(inner, IntegersStrategy) and inner.start is not None and inner.end is not None:
@@ -371,7 +375,7 @@ class VenomProvider(HypothesisProvider):
     def _at(self, below: int) -> bool:
         return self._step_depth is not None and self._depth == self._step_depth + below
 
-    def _nodes(self) -> Sequence[Any]:
+    def _nodes(self) -> Sequence[ChoiceNode]:
         assert self._cd is not None
         return self._cd.nodes
 

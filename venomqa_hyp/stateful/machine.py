@@ -6,7 +6,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from hypothesis import HealthCheck, Phase, reject
 from hypothesis import settings as Settings  # noqa: N812  # it is a class
@@ -38,6 +38,7 @@ from venomqa_hyp.world import Context, World
 
 BACKEND = "venomqa"
 _Answer = TypeVar("_Answer")
+_Method = TypeVar("_Method", bound=Callable[..., object])
 
 
 def venom_machine(
@@ -103,11 +104,11 @@ def venom_machine(
     return type(name, (VenomStateMachine,), members)
 
 
-def _ends_run(method: Callable[..., Any]) -> Callable[..., Any]:
+def _ends_run(method: _Method) -> _Method:
     """Let errors of the World or of the definition end the run: they are no findings."""
 
     @functools.wraps(method)
-    def guarded(self: "VenomStateMachine", *arguments: Any, **keywords: Any) -> Any:
+    def guarded(self: "VenomStateMachine", *arguments: object, **keywords: object) -> Any:
         __tracebackhide__ = True
         try:
             return method(self, *arguments, **keywords)
@@ -122,7 +123,7 @@ def _ends_run(method: Callable[..., Any]) -> Callable[..., Any]:
             self._venom_run.stopped = self._venom_run.stopped or error
             raise StopRun from error
 
-    return guarded
+    return cast(_Method, guarded)
 
 
 class VenomStateMachine(RuleBasedStateMachine):
@@ -134,7 +135,7 @@ class VenomStateMachine(RuleBasedStateMachine):
     venom_definition: Definition
     last_run: ExplorationResult | None = None
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
+    def __init_subclass__(cls, **keywords: object) -> None:
         super().__init_subclass__(**keywords)
         cls.TestCase.settings = _default_settings(cls.venom_definition)
 
@@ -158,8 +159,7 @@ class VenomStateMachine(RuleBasedStateMachine):
     @property
     def context(self) -> Context:
         """The context of the present path."""
-        world: World = self.world
-        return world.context
+        return self.world.context
 
     def teardown(self) -> None:
         """End the test case; the World stays open until the run ends."""
@@ -263,7 +263,7 @@ class VenomStateMachine(RuleBasedStateMachine):
         return all(guard(walk.context) for guard in action.guards)
 
     @_ends_run
-    def _venom_values_under(self, key: str) -> list[Any]:
+    def _venom_values_under(self, key: str) -> list[object]:
         return [entry.value for entry in self._venom_walk().at.pools[f"context:{key}"]]
 
     def _venom_stuck(self) -> bool:
@@ -282,8 +282,8 @@ def _drawn_from_context(draw: st.DrawFn, key: str) -> Any:
     return snapshot(values[-1 - draw(st.integers(0, len(values) - 1))])
 
 
-def _as_rule(action: Action) -> Callable[..., Any]:
-    def execute(self: VenomStateMachine, **arguments: Any) -> Any:
+def _as_rule(action: Action) -> Callable[..., object]:
+    def execute(self: VenomStateMachine, **arguments: object) -> Any:
         __tracebackhide__ = True
         return self._venom_step(action, arguments)
 
@@ -302,7 +302,7 @@ def _as_rule(action: Action) -> Callable[..., Any]:
     }
     if action.target is not None:
         strategies["target"] = action.target
-    decorate: Callable[..., Callable[..., Any]] = rule(**strategies)
+    decorate: Callable[..., Callable[..., object]] = rule(**strategies)
     made = decorate(execute)
     drawn_from_context = any(isinstance(item, FromContext) for item in action.arguments.values())
     if action.max_calls is None and not action.preconditions and not drawn_from_context:
@@ -314,7 +314,7 @@ def _as_rule(action: Action) -> Callable[..., Any]:
     return precondition(enabled)(made)
 
 
-def _as_invariant(item: Invariant) -> Callable[..., Any]:
+def _as_invariant(item: Invariant) -> Callable[..., object]:
     def check(self: VenomStateMachine) -> None:
         __tracebackhide__ = True
         self._venom_check(item)
@@ -324,7 +324,7 @@ def _as_invariant(item: Invariant) -> Callable[..., Any]:
     return check
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: object) -> Any:
     if isinstance(value, MultipleResults):
         return multiple(*map(_copied, value.values))
     try:
@@ -390,7 +390,7 @@ def _is_kept(given: Settings | None) -> bool:
     return database is not None and not isinstance(database, InMemoryExampleDatabase)
 
 
-def _is_ours(machine: Any) -> bool:
+def _is_ours(machine: object) -> bool:
     return isinstance(machine, type) and issubclass(machine, VenomStateMachine)
 
 

@@ -79,7 +79,7 @@ class Run:
         self.stopped: BaseException | None = None
         self.test_cases = 0
         self.fixed: list[str] = []
-        self._is_whole = is_whole
+        self.is_whole = is_whole
         self._may_start_over = is_whole
         self._start = perf_counter()
 
@@ -123,7 +123,7 @@ class Run:
             self.settler.shorten(finding)
         # Without the record nothing is compared any more, so there is nothing to wait for.
         self.session.recorder.executor.latecomers.seconds.clear()
-        if not is_first or not self._is_whole:
+        if not is_first or not self.is_whole:
             return
         if self.definition.on_divergence == "error":
             self.stopped = DivergenceError(f"The World does not repeat itself: {self.divergence}")
@@ -209,7 +209,7 @@ class Run:
         executor = self.session.recorder.executor
         for text in executor.latecomers.described:
             warnings.warn(text, LateWriteWarning, stacklevel=2)
-        if found_nothing and self._is_whole and self.test_cases:
+        if found_nothing:
             idle = describe_idle(executor, self.session.recorder.rejected)
             if idle is not None:
                 warnings.warn(f"{machine}: {idle}", IdleActionWarning, stacklevel=2)

@@ -6,9 +6,9 @@ Hypothesis's own database keeps choices, which mean something else once an actio
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from venomqa_hyp.core import Action
+from venomqa_hyp.core.action import Argument
 from venomqa_hyp.errors import VenomError
 from venomqa_hyp.explore import (
     Choices,
@@ -138,7 +138,7 @@ def _draft(rules: Rules, number: int, saved: SavedStep) -> Draft:
     return Draft(action, given, number)
 
 
-def _drawn(action: Action, name: str, strategy: Any, saved: SavedStep) -> Drawn:
+def _drawn(action: Action, name: str, strategy: Argument, saved: SavedStep) -> Drawn:
     if name not in saved.arguments:
         raise _MisfitError(f"it has no value for {name!r} of {saved.action!r}")
     value = saved.arguments[name]

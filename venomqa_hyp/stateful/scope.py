@@ -74,7 +74,7 @@ def find_run(machine: type, definition: Definition) -> tuple[Run, bool]:
     return scope.runs[machine], False
 
 
-def end_run(machine: Any, run: Run) -> None:
+def end_run(machine: object, run: Run) -> None:
     """End a run, and raise what was found: nothing that goes wrong while ending hides it."""
     __tracebackhide__ = True
     coming = sys.exception()
@@ -87,8 +87,8 @@ def end_run(machine: Any, run: Run) -> None:
         problem = error if isinstance(error, VenomError) else None
     found = _found(run, coming)
     try:
-        nothing = not (found or coming or run.stopped)
-        problem = _close(machine, run, found_nothing=nothing) or problem
+        nothing = run.is_whole and run.test_cases and not (found or coming or run.stopped)
+        problem = _close(machine, run, found_nothing=bool(nothing)) or problem
     except VenomError as error:
         problem = error
     others = [item for item in (run.stopped, coming, problem) if item is not None]

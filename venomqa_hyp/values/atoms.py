@@ -147,7 +147,7 @@ def _prefix(part: Atom | Encoded) -> str:
     return part.prefix if isinstance(part, Atom) else ""
 
 
-def atom_of(value: Any) -> Atom | None:
+def atom_of(value: object) -> Atom | None:
     """Return the atom that a value which is no text may be."""
     if isinstance(value, bool):
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -13,6 +13,7 @@ from venomqa_hyp.values.trees import ANY, KEY, ROWS, Place, is_list, is_table, j
 ABSENT = object()
 #: ``(one, other, where) -> whether they are the same but for their atoms``.
 Same = Callable[[Any, Any, Place], bool]
+_Item = TypeVar("_Item")
 
 
 @attrs.frozen(eq=False)
@@ -85,7 +86,7 @@ def _in_mapping(
     yield from _rest([], [dict([item]) for item in left], where)
 
 
-def _rest(gone: Iterable[Any], come: Iterable[Any], where: Place) -> Iterator[Difference]:
+def _rest(gone: Iterable[object], come: Iterable[object], where: Place) -> Iterator[Difference]:
     yield from (Difference(where, item, ABSENT) for item in gone)
     yield from (Difference(where, ABSENT, item) for item in come)
 
@@ -115,15 +116,20 @@ def _in_table(
 
 
 def _paired(
-    one: Sequence[Any], other: Sequence[Any], where: Place, same: Same, *, exactly: bool = False
-) -> tuple[list[tuple[Any, Any]], list[Any], list[Any]]:
+    one: Sequence[_Item],
+    other: Sequence[_Item],
+    where: Place,
+    same: Same,
+    *,
+    exactly: bool = False,
+) -> tuple[list[tuple[_Item, _Item]], list[_Item], list[_Item]]:
     """Pair what differs most alike; return the pairs, and what is left of both.
 
     :param exactly: pair only what is the same but for its atoms.
     """
     texts = [canonical_text(item) for item in other]
     left = dict(enumerate(other))
-    alone: list[Any] = []
+    alone: list[_Item] = []
     for item in one:
         text = canonical_text(item)
         equal = next((at for at in left if texts[at] == text), None)
@@ -133,8 +139,8 @@ def _paired(
             alone.append(item)
         else:
             del left[equal]
-    pairs: list[tuple[Any, Any]] = []
-    gone: list[Any] = []
+    pairs: list[tuple[_Item, _Item]] = []
+    gone: list[_Item] = []
     for item in alone:
         at = None if exactly else _most_alike(item, left, where, same)
         if at is None:
@@ -144,7 +150,7 @@ def _paired(
     return pairs, gone, list(left.values())
 
 
-def _most_alike(item: Any, others: Mapping[int, Any], where: Place, same: Same) -> int | None:
+def _most_alike(item: object, others: Mapping[int, Any], where: Place, same: Same) -> int | None:
     if not isinstance(item, Mapping):
         return next(iter(others), None)
     scores = {

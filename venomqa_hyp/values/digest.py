@@ -96,7 +96,7 @@ def _text(value: Any, where: str) -> str:
     return _record_text(value, where)
 
 
-def _sequence_text(value: list[Any] | tuple[Any, ...], where: str) -> str:
+def _sequence_text(value: list[object] | tuple[object, ...], where: str) -> str:
     if _SCALARS.issuperset(map(type, value)):
         return repr(value)  # nothing nested: this is done in C
     inner = ",".join([_text(item, f"{where}[{index}]") for index, item in enumerate(value)])
@@ -114,7 +114,7 @@ def _mapping_text(value: Mapping[Any, Any], where: str) -> str:
     return f"{{{','.join(inner)}}}"
 
 
-def _record_text(value: Any, where: str) -> str:
+def _record_text(value: object, where: str) -> str:
     kind = type(value)
     if attrs.has(kind):
         names = [field.name for field in attrs.fields(kind) if field.eq]

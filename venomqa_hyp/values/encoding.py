@@ -284,7 +284,7 @@ def _decode(encoded: Json) -> Any:
     raise Undecodable(f"it holds {tag!r:.40}, which is no encoding of format {FORMAT}")
 
 
-def expect(kind: type[Any], value: Any, what: str) -> Any:
+def expect(kind: type[Any], value: object, what: str) -> Any:
     """Return ``value``, which must be of exactly that type.
 
     :raises Undecodable: when it is not.

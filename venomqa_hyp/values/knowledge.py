@@ -110,7 +110,7 @@ class Knowledge:
         self._constant = before | names[1]
         return False
 
-    def identify(self, shown: Shown, held: Iterable[Any] = ()) -> Named:
+    def identify(self, shown: Shown, held: Iterable[object] = ()) -> Named:
         """Return what identifies a state, and its fresh ids by number.
 
         Where nothing in a part is fresh its digest identifies it, whatever is learned later.
@@ -138,11 +138,11 @@ class Knowledge:
         """Return everything in a state that may be fresh."""
         return self._names(shown) - self._constant
 
-    def atoms_in(self, value: Any) -> frozenset[Name]:
+    def atoms_in(self, value: object) -> frozenset[Name]:
         """Return everything in a value that may be an atom."""
         return frozenset(hole.name for hole in self.unit(value).atoms())
 
-    def holds_fresh(self, value: Any) -> bool:
+    def holds_fresh(self, value: object) -> bool:
         """Return whether there is a fresh atom in a value."""
         if not self.fresh:
             return False
@@ -151,7 +151,7 @@ class Knowledge:
         except DigestError:
             return False
 
-    def unit(self, value: Any) -> Unit:
+    def unit(self, value: object) -> Unit:
         """Return a value taken apart."""
         return self._reader.unit(value, (HELD,))
 
@@ -201,7 +201,7 @@ class Knowledge:
             if first != second:
                 yield from differences(data, other_data, (part,), self._same)
 
-    def _same(self, one: Any, other: Any, where: Place) -> bool:
+    def _same(self, one: object, other: object, where: Place) -> bool:
         if canonical_text(one) == canonical_text(other):
             return True
         units = [self._reader.unit(item, where) for item in (one, other)]
@@ -273,7 +273,7 @@ class Knowledge:
 
     def _learn_coarse(self, shown: Sequence[Shown]) -> bool:
         """Find what differs as chance makes it differ; return whether that is new."""
-        values: dict[Place, list[Any]] = {}
+        values: dict[Place, list[object]] = {}
         for other in shown[1:]:
             for found in self.differing(shown[0], other):
                 values.setdefault(found.where, [found.first]).append(found.second)

@@ -39,7 +39,7 @@ def rename(value: Any, names: Mapping[Name, Name]) -> Any:
     return _MAKE[kind](new)
 
 
-def aligned(one: Any, other: Any, knowledge: Knowledge) -> dict[Name, Name]:
+def aligned(one: object, other: object, knowledge: Knowledge) -> dict[Name, Name]:
     """Return what the atoms of one value are called in another that is the same but for them."""
     if one is other or one == other:
         return {}

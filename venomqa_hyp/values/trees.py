@@ -83,13 +83,13 @@ class Reader:
     whole: set[str] = attrs.field(factory=set, init=False)
     _known: dict[tuple[Place, str], Unit] = attrs.field(factory=dict, init=False)
 
-    def units(self, part: str, data: Any) -> list[Unit]:
+    def units(self, part: str, data: object) -> list[Unit]:
         """Return the units of one part of a state."""
         units: list[Unit] = []
         self._read_top(data, (part,), units)
         return units
 
-    def unit(self, value: Any, at: Place) -> Unit:
+    def unit(self, value: object, at: Place) -> Unit:
         """Return a value as one unit."""
         found = _Builder()
         self._read(value, at, found)
@@ -134,7 +134,7 @@ class Reader:
         else:
             units.append(self._kept(at, data, partial(self._read, data, at)))
 
-    def _kept(self, where: Place, value: Any, read: Callable[["_Builder"], None]) -> Unit:
+    def _kept(self, where: Place, value: object, read: Callable[["_Builder"], None]) -> Unit:
         """Return a unit, as it was read before if it was."""
         key = where, canonical_text(value)
         known = self._known.get(key)
@@ -148,7 +148,7 @@ class Reader:
         return known
 
     def _read_row(
-        self, columns: Sequence[str], row: Sequence[Any], at: Place, found: "_Builder"
+        self, columns: Sequence[str], row: Sequence[object], at: Place, found: "_Builder"
     ) -> None:
         for column, value in zip(columns, row, strict=True):
             self._read(value, (*at, column), found)
@@ -202,7 +202,7 @@ class Reader:
             found.bag(varying)
         found.text("}")
 
-    def _varies(self, key: Any, at: Place) -> bool:
+    def _varies(self, key: object, at: Place) -> bool:
         """Return whether a key may have atoms."""
         if type(key) is tuple:
             return any(self._varies(item, at) for item in key)
@@ -244,7 +244,7 @@ class Reader:
             return split_wholly(text, frozenset(whole))
         return split(text) if len(text) > 5 else (text,)
 
-    def _atom(self, value: Any, at: Place) -> Atom | None:
+    def _atom(self, value: object, at: Place) -> Atom | None:
         """Return the atom that a value which is no text may be."""
         atom = atom_of(value)
         if atom is not None or type(value) not in (int, float):
@@ -290,12 +290,12 @@ class _Builder:
         self._holes.append(hole)
 
 
-def is_table(data: Any) -> bool:
+def is_table(data: object) -> bool:
     """Return whether rows are held, as the SQL adapters show them."""
     return isinstance(data, Mapping) and "columns" in data and "rows" in data
 
 
-def is_list(data: Any) -> bool:
+def is_list(data: object) -> bool:
     """Return whether the order of elements has a meaning."""
     return isinstance(data, Sequence) and not isinstance(data, (str, bytes, bytearray))
 

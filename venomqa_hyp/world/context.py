@@ -7,11 +7,13 @@ from venomqa_hyp.errors import DefinitionError, RollbackError
 from venomqa_hyp.values import snapshot
 
 
-class Context(MutableMapping[str, Any]):
+class Context(MutableMapping[str, object]):
     """What actions remember for later ones: ids, tokens. It rolls back with the World."""
 
     def __init__(
-        self, values: Mapping[str, Any] | None = None, find_world: Callable[[], Any] | None = None
+        self,
+        values: Mapping[str, object] | None = None,
+        find_world: Callable[[], Any] | None = None,
     ) -> None:
         self._values: dict[str, Any] = dict(values or {})
         self._find_world = find_world
@@ -23,7 +25,7 @@ class Context(MutableMapping[str, Any]):
             raise DefinitionError("this context stands alone: only the one of a World has a world")
         return self._find_world()
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: object) -> None:
         """Store ``value`` under ``key``."""
         if not isinstance(key, str):
             raise DefinitionError(
@@ -36,7 +38,7 @@ class Context(MutableMapping[str, Any]):
         """Remove ``key``; nothing happens when there is none."""
         self._values.pop(key, None)
 
-    def values_under(self, key: str) -> list[Any]:
+    def values_under(self, key: str) -> list[object]:
         """Return what is held under ``key``: the elements of a collection, or the one value."""
         return values_under(self._values, key)
 
@@ -52,14 +54,14 @@ class Context(MutableMapping[str, Any]):
                 "the object."
             ) from error
 
-    def load(self, values: Mapping[str, Any]) -> None:
+    def load(self, values: Mapping[str, object]) -> None:
         """Replace everything held by a copy of ``values``."""
         self._values = {key: snapshot(value) for key, value in values.items()}
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         self.set(key, value)
 
     def __delitem__(self, key: str) -> None:
@@ -78,7 +80,7 @@ class Context(MutableMapping[str, Any]):
         return f"Context({self._values!r})"
 
 
-def values_under(held: Mapping[str, Any], key: str) -> list[Any]:
+def values_under(held: Mapping[str, object], key: str) -> list[object]:
     """Return what is held under ``key``: the elements of a collection, or the one value."""
     if key not in held:
         return []
@@ -90,7 +92,7 @@ def values_under(held: Mapping[str, Any], key: str) -> list[Any]:
     return [value]
 
 
-def _copies(value: Any) -> bool:
+def _copies(value: object) -> bool:
     try:
         snapshot(value)
     except Exception:

@@ -88,7 +88,7 @@ class Parts:
             raise WorldError(failed(method, part, self._systems[part], error)) from error
 
 
-def close_all(systems: Mapping[str, Any]) -> None:
+def close_all(systems: Mapping[str, object]) -> None:
     """Close everything that can be closed, each object once.
 
     :raises WorldError: names what failed to close, after everything was tried.

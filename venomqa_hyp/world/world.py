@@ -5,7 +5,7 @@ import unittest
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic, perf_counter, sleep
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Self
 
 import attrs
 from hypothesis.errors import HypothesisException
@@ -31,7 +31,7 @@ class Checkpoint:
 
     name: str
     handles: Handles = attrs.field(repr=False)
-    context: Mapping[str, Any] = attrs.field(repr=False)
+    context: Mapping[str, object] = attrs.field(repr=False)
 
 
 class World:
@@ -55,10 +55,10 @@ class World:
 
     def __init__(
         self,
-        api: Any,
+        api: object,
         systems: Mapping[str, Rollbackable] = MappingProxyType({}),
         *,
-        context: Mapping[str, Any] = MappingProxyType({}),
+        context: Mapping[str, object] = MappingProxyType({}),
         state_from_context: Iterable[str] | None = None,
         volatile: Iterable[str] = (),
         after_rollback: Callable[["World"], object] | None = None,
@@ -77,7 +77,7 @@ class World:
                 'values. Write World(api, context={"order_id": 1}).'
             )
         self.api = api
-        self.systems: Mapping[str, Any] = MappingProxyType(dict(systems))
+        self.systems: Mapping[str, object] = MappingProxyType(dict(systems))
         self.context = Context(snapshot(dict(context)), lambda: self)
         self._context_keys = _check_keys("state_from_context", state_from_context)
         self.volatile = _check_keys("volatile", volatile) or ()
@@ -137,7 +137,7 @@ class World:
         self._parts.forget(checkpoint.handles)
 
     def act(
-        self, action: Action, arguments: Mapping[str, Any] = MappingProxyType({})
+        self, action: Action, arguments: Mapping[str, object] = MappingProxyType({})
     ) -> ActionResult:
         """Execute an action and say what came of it.
 
