@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 from hypothesis import HealthCheck, seed, settings
+from hypothesis.errors import HypothesisException
 from hypothesis.stateful import run_state_machine_as_test
 
 from venomqa_hyp import Agent, ExplorationResult, Violation, World, venom_machine
@@ -60,7 +61,8 @@ class Outcome:
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
+    """Yield the errors of a group; a complaint of Hypothesis's own is one, whatever it holds."""
+    if isinstance(error, BaseExceptionGroup) and not isinstance(error, HypothesisException):
         for inner in error.exceptions:
             yield from leaves(inner)
     else:

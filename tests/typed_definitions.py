@@ -30,7 +30,8 @@ def merge(api: httpx.Client, context: Context, order: int, other: int) -> None:
 
 @invariant
 def is_up(world: World) -> bool:
-    return world.api is not None
+    rows = world.systems["db"].query("select 1")
+    return world.api.get("/").status_code == 200 and bool(rows)
 
 
 @invariant(severity=Severity.CRITICAL, when=lambda world: True)

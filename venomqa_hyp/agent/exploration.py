@@ -17,6 +17,8 @@ from venomqa_hyp.world import ending_in_order
 
 #: So many options in a row may be recalled before an exploration ends for want of anything new.
 RECALLED_IN_A_ROW = 20_000
+#: After so many executions for each action one that never ran is worth a warning.
+ENOUGH = 10
 
 
 @attrs.frozen
@@ -68,8 +70,10 @@ class Exploration:
 
     @property
     def found_nothing(self) -> bool:
-        """Whether it went on to its end, and found nothing."""
-        return bool(self.ended_by) and not self.run.ledger.failing
+        """Whether it found nothing, though it had steps enough for each action."""
+        enough = self._executed >= ENOUGH * len(self.run.definition.actions)
+        ended = self.ended_by in ("exhausted", "strategy") or (enough and bool(self.ended_by))
+        return ended and not self.run.ledger.failing
 
     def note_found(self, error: Exception) -> None:
         """Add to an error that ends the exploration what was found before."""

@@ -6,7 +6,7 @@ import keyword
 import math
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import TypedDict, Unpack, overload
+from typing import Any, TypedDict, Unpack, overload
 
 import attrs
 from hypothesis.stateful import Bundle
@@ -150,7 +150,7 @@ class ActionResult:
     """
 
     success: bool
-    value: object = None
+    value: Any = None
     status: int | None = None
     error: str | None = None
     exception: BaseException | None = attrs.field(default=None, repr=False)

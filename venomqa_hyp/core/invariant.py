@@ -4,7 +4,7 @@ import enum
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TypedDict, TypeVar, Unpack, overload
+from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 import attrs
 
@@ -105,7 +105,7 @@ class Step:
     """One execution of an action, asked for with these arguments."""
 
     action: str
-    arguments: Mapping[str, object]
+    arguments: Mapping[str, Any]
 
     def __str__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())

@@ -32,8 +32,8 @@ class Observation:
     """
 
     system: str
-    data: Mapping[str, object]
-    metadata: Mapping[str, object] = _EMPTY
+    data: Mapping[str, Any]
+    metadata: Mapping[str, Any] = _EMPTY
     known_digest: str | None = attrs.field(default=None, repr=False)
     known_summary: str | None = attrs.field(default=None, repr=False)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import attrs
 
@@ -27,7 +27,7 @@ class State:
 
     id: str
     observations: Mapping[str, Observation] = attrs.field(repr=False)
-    context: Mapping[str, object] = attrs.field(repr=False)
+    context: Mapping[str, Any] = attrs.field(repr=False)
     exact: str = attrs.field(repr=False, default=attrs.Factory(lambda made: made.id, True))
     names: tuple[Name, ...] = attrs.field(repr=False, default=())
     atoms: frozenset[Name] = attrs.field(repr=False, default=frozenset())

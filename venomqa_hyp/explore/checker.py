@@ -77,11 +77,15 @@ class Checker:
         :param seen: what the World shows.
         :return: ``None`` where one of them turned out to write: the World has to be taken back.
         """
+        executor = self._executor
+        asked = executor.reads.begin(executor.world)
         verdicts = tuple([self.check(item) for item in self.invariants])
-        if verdicts and not self._writes and self._executor.world.observe().exact != seen.exact:
+        if verdicts and not self._writes and executor.world.observe().exact != seen.exact:
             self._writes = True
-            self._executor.mover.lose()
+            executor.mover.lose()
             return None
+        if not self._writes:
+            executor.reads.note(executor.world, seen, asked)
         if all(item.holds for item in verdicts):
             return self._all_hold
         self.failed.add(self._executor.mover.chain)

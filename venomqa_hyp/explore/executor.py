@@ -20,6 +20,7 @@ from venomqa_hyp.explore.position import (
     results,
     translated,
 )
+from venomqa_hyp.explore.reads import Reads
 from venomqa_hyp.explore.shape import kind_of
 from venomqa_hyp.values import (
     Knowledge,
@@ -83,6 +84,7 @@ class Executor:
         self.succeeded: set[str] = set()
         self.refusals: dict[str, str] = {}
         self.latecomers = Latecomers(world)
+        self.reads = Reads()
         self._on_step = on_step
         self._makers: dict[str, set[str]] = {}
         self._initial: State | None = None
@@ -136,12 +138,14 @@ class Executor:
         step, picks, left = resolved
         before, since, chain = base.state, time(), self.mover.chain
         self.mover.lose()  # until the step is through
-        start = perf_counter()
+        start, asked = perf_counter(), self.reads.begin(self.world)
         result = self.act(step)
         arrived = self.latecomers.observe(step.action, result)
         if look:
             arrived = self.latecomers.look(step.action, result, arrived)
         seconds = perf_counter() - start
+        if arrived.exact == before.exact:
+            self.reads.note(self.world, arrived, asked)
         after = self.shown_after(arrived, draft.action, result)
         drawn = [given.value for given in draft.given.values() if isinstance(given, Drawn)]
         made = Made(

@@ -4,7 +4,7 @@ Assumed is that the same step from the same state does the same. Each proof exec
 is known and compares: the outcome first, the state second.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from venomqa_hyp.core import ActionResult, Divergence, State, Step, Verdict
 from venomqa_hyp.core.divergence import Differing
@@ -12,6 +12,7 @@ from venomqa_hyp.errors import DivergenceError, RollbackError
 from venomqa_hyp.explore.executor import Execution, Executor
 from venomqa_hyp.explore.failure import Failure, failure_of_result, failures_of
 from venomqa_hyp.explore.position import Draft, Position
+from venomqa_hyp.explore.reads import Read, answers, stale
 from venomqa_hyp.values import Made
 
 Go = Callable[[Position], Position]
@@ -36,6 +37,10 @@ class Diverged(DivergenceError):
         self.failures = tuple(failures)
 
 
+class Stale(Diverged):
+    """The server answers from a cache that a rollback does not reach."""
+
+
 def twice(executor: Executor, go: Go, at: Position, draft: Draft) -> Execution | None:
     """Execute a step, undo it, look whether that worked, and execute it again.
 
@@ -45,6 +50,8 @@ def twice(executor: Executor, go: Go, at: Position, draft: Draft) -> Execution |
     """
     try:
         return _twice(executor, go, at, draft)
+    except Stale:
+        raise
     except Diverged as diverged:
         late = executor.latecomers
         before = dict(late.seconds)
@@ -79,8 +86,14 @@ def _twice(executor: Executor, go: Go, at: Position, draft: Draft) -> Execution 
     first = executor.execute(base, draft, look=executor.latecomers.are_likely)
     if first is None:
         return None
+    reads: tuple[Read, ...] = ()
+    if first.arrived.exact != base.state.exact:
+        reads = executor.reads.to_ask(draft.action.name, base.state)
+    undone = answers(executor.world, reads)
     base = go(at)
     restored(executor, go, base, first)
+    if reads:
+        base = _read_again(executor, go, base, first, reads, undone)
     second = executor.execute(base, draft)
     if second is not None and _answered(first.result) != _answered(second.result):
         # A request that was lost says nothing about the service, unless it is lost again.
@@ -121,6 +134,35 @@ def restored(executor: Executor, go: Go, base: Position, undone: Execution) -> N
             f"something changed the World after {undone.step} was rolled back:",
             _places(executor, base.state, seen),
             "Wait for work in the background with World(..., settle=...).",
+        )
+    )
+
+
+def _read_again(
+    executor: Executor,
+    go: Go,
+    base: Position,
+    undone: Execution,
+    reads: Sequence[Read],
+    before: Sequence[Read | None],
+) -> Position:
+    """Ask reads again after a rollback, and return where the World is then.
+
+    :param before: what they were answered before the rollback.
+    :raises Stale: one is still answered as before.
+    """
+    places = stale(executor.world, reads, before, answers(executor.world, reads))
+    executor.mover.lose()  # a read may write, a session's last use for one
+    if not places:
+        return go(base)
+    raise Stale(
+        Divergence(
+            str(undone.step),
+            f"after {undone.step} was rolled back a request is answered as if it was not:",
+            places,
+            "The server answers from what it keeps in its process. Empty that with "
+            "World(..., after_rollback=...), or give a function that starts the server with each "
+            "World.",
         )
     )
 

@@ -138,7 +138,7 @@ class Recorder:
     def _execute(self, at: Position, draft: Draft) -> Execution | None:
         executor, name = self.executor, draft.action.name
         before = executor.executed
-        if name not in self._proven:
+        if name not in self._proven or executor.reads.wants(name, at.state):
             try:
                 return proofs.twice(executor, self.travel.go, at, draft)
             finally:

@@ -197,10 +197,13 @@ class Run:
 
     def warn(self, machine: str, *, found_nothing: bool) -> None:
         """Warn of what makes the run say less than it seems to."""
-        if self.divergence is not None and self.stopped is None:
+        goes_on = self.definition.on_divergence == "warn"
+        if self.divergence is not None and self.stopped is None and (goes_on or self.ledger.real):
+            then = (
+                "went on without its record and executed every step again" if goes_on else "ended"
+            )
             warnings.warn(
-                f"The World does not repeat itself: {self.divergence}\nThe run went on without its "
-                "record and executed every step again.",
+                f"The World does not repeat itself: {self.divergence}\nThe run {then}.",
                 DivergenceWarning,
                 stacklevel=2,
             )

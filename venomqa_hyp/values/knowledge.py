@@ -288,6 +288,12 @@ class Knowledge:
         return learned
 
 
+def pattern_of(value: object) -> str:
+    """Return what identifies a value but for its atoms, whatever they are."""
+    unit = Reader().unit(value, (HELD,))
+    return identify([unit], dict.fromkeys((hole.name for hole in unit.atoms()), "")).identity
+
+
 def _kind(hole: Hole, made: Made, *, varies: bool) -> int:
     """Return what an atom is, by what it was in another execution and by the time of this one."""
     # A clock that is held, as in a test, is content of the World.

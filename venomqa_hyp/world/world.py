@@ -5,7 +5,7 @@ import unittest
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic, perf_counter, sleep
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 import attrs
 from hypothesis.errors import HypothesisException
@@ -76,8 +76,8 @@ class World:
                 f"context is {context!r:.60} of type {type(context).__name__}, but it maps keys to "
                 'values. Write World(api, context={"order_id": 1}).'
             )
-        self.api = api
-        self.systems: Mapping[str, object] = MappingProxyType(dict(systems))
+        self.api: Any = api
+        self.systems: Mapping[str, Any] = MappingProxyType(dict(systems))
         self.context = Context(snapshot(dict(context)), lambda: self)
         self._context_keys = _check_keys("state_from_context", state_from_context)
         self.volatile = _check_keys("volatile", volatile) or ()

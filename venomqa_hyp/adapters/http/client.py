@@ -179,6 +179,28 @@ class HttpClient:
             self._note_answer(answer)
         return response
 
+    def ask_again(self, record: RequestRecord) -> RequestRecord:
+        """Send a recorded request once more, as it was; history, cookies and auth stay as they are.
+
+        :return: its record, with an ``error`` and without a status where no answer came.
+        """
+        before = self._session()
+        headers = [(name, value) for name, value in record.request_headers if name != "host"]
+        request = self._http.build_request(
+            record.method, record.url, content=record.request_content
+        )
+        request.headers = httpx.Headers(headers, encoding="utf-8")
+        request.headers["host"] = request.url.netloc.decode()
+        started = time.perf_counter()
+        response, error = None, None
+        try:
+            response = self._http.send(request, auth=None)
+        except httpx.TransportError as caught:
+            error = f"{type(caught).__name__}: {caught}"
+        before.restore(self._http)
+        self._seen = before
+        return recorded(request, response, time.perf_counter() - started, error)
+
     def get(self, url: str | httpx.URL, **options: Any) -> httpx.Response:
         """Send a GET request; see :meth:`request`."""
         return self.request("GET", url, **options)
