@@ -18,6 +18,7 @@ from venomqa_hyp import Action, Invariant, World, from_context
 from venomqa_hyp.adapters import HttpClient
 
 CONTENT, COUNTER = "content", "counter"
+CLIENT = ("cookie", "header")
 #: Items of the model, in the order of creation: slot, status, choice, whether the client holds it.
 ModelItem = tuple[int, str, int, bool]
 #: What a state is apart from its values: items as the container shows them, and whether there was
@@ -140,20 +141,20 @@ class Service:
         self._strict = seed % 2 == 1
         self._two_actions = seed % 2 == 1
         self._kind = KINDS.get(plan.kind)
-        self.straddles = seed % 5 == 4 and self._kind is not None and self._kind.in_seconds
+        self.in_seconds = self._kind is not None and self._kind.in_seconds
         counts = plan.kind == COUNTER
-        few = self._strict or plan.role != ID or plan.numbered or counts
         held = self._container.held
+        few = self._strict or plan.role != ID or plan.numbered or counts or held in CLIENT
         self.rules = Rules(
             most=2 if few else 3,
             choices=2 if plan.role == CONTENT else 1,
             numbered=plan.numbered or counts,
             ordered=self._container.ordered and not plan.numbered,
             deletes=self._container.deletes and plan.role != CONTENT,
-            marked=held in ("cookie", "header") and plan.role == ID,
+            marked=held in CLIENT and plan.role == ID,
             stamped=bool(held) and plan.role == BESIDE,
         )
-        self.is_exact = self.rules.most == 2
+        self.is_exact = self._strict or plan.role == BESIDE
         self.edges: set[Edge] = set()
         self.wrong_ids = 0
         self._deleted: set[str] = set()

@@ -54,7 +54,7 @@ class Locks:
     @property
     def rules(self) -> list[Invariant]:
         def closed(lock: str) -> Invariant:
-            def check(world: World) -> bool:
+            def check(world: Any) -> bool:
                 if world.api[lock] == 2:
                     self.seen.append(f"{lock}_closed")
                 return bool(world.api[lock] < 2)
@@ -82,7 +82,7 @@ def interrupted_at(at: int) -> Locks:
 def calls_of(explore: Explore) -> int:
     locks = Locks()
     assert locks.explored(explore).paths == PATHS
-    return next(locks.calls) - 1
+    return int(next(locks.calls)) - 1
 
 
 def test_whenever_ctrl_c_comes_a_machine_mentions_what_it_has_found() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis.stateful import Bundle
 from outcomes import CONFLICT, by_agent, by_machine, store_of
 
-from venomqa_hyp import BFS, DFS, Action, Context, Invariant, Novelty, World, from_context
+from venomqa_hyp import BFS, DFS, Action, Context, Invariant, Novelty, from_context
 from venomqa_hyp.adapters import MemoryAdapter
 
 MOST = 2
@@ -22,7 +22,7 @@ def create(api: MemoryAdapter, context: Context) -> Any:
     return made
 
 
-def create_in_context(api: MemoryAdapter, context: Context) -> Any:
+def create_in_context(api: MemoryAdapter, context: Any) -> Any:
     made = create(api, context)
     if isinstance(made, str):
         context["items"] = [*context.get("items", []), made]
@@ -113,7 +113,7 @@ def test_an_item_of_another_path_is_followed_by_its_number(
         Action("delete", delete, arguments={"item": items}),
     ]
 
-    def stamped_once_beside_another(world: World) -> bool:
+    def stamped_once_beside_another(world: Any) -> bool:
         return sorted(world.api["items"].values()) != ["new", "new!!"]
 
     rule = Invariant("stamped_once", stamped_once_beside_another)
@@ -138,7 +138,7 @@ def test_calls_that_are_left_tell_positions_apart() -> None:
 def test_a_success_that_others_require_tells_positions_apart(number: int) -> None:
     """``login`` changes nothing that is observed, and yet ``secret`` can be called after it."""
     login = Action("login", lambda api, context: None)
-    secret = Action("secret", lambda api, context: api.update(open=1), preconditions=["login"])
+    secret = Action("secret", lambda api, context: api.update(open=1), preconditions=("login",))
     shut = Invariant("shut", lambda world: world.api["open"] == 0)
     told = by_agent(store_of(open=0), [login, secret], [shut], number=number)
     assert told.paths == {"shut": ["login()", "secret()"]}

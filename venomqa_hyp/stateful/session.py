@@ -29,6 +29,7 @@ class Session:
         self._earlier: Graph | None = None
         self._problems: list[str] = []
         self._renewing = 0.0
+        self._urls: list[str] = []
 
     @property
     def is_open(self) -> bool:
@@ -55,6 +56,18 @@ class Session:
         """Whether a fresh World costs next to nothing."""
         return self.definition.owns_world and self._renewing < RENEWED_FAST
 
+    @property
+    def server_lives_on(self) -> bool:
+        """Whether the server may keep what was rolled back: it has not been started anew.
+
+        A server started with each World has another port each time.
+        """
+        world = self.recorder.executor.world
+        is_apart = bool(getattr(world.api, "transport_errors", ()))
+        if not is_apart or world.after_rollback is not None:
+            return False
+        return not self.definition.owns_world or self._urls[-1] in self._urls[:-1]
+
     def renew(self) -> None:
         """Exchange the World for a fresh one, where each run opens its own."""
         recorder, definition = self.recorder, self.definition
@@ -71,8 +84,7 @@ class Session:
         except WorldError as error:
             self._problems.append(str(error))  # raised when the run ends
         left = recorder.graph
-        world = definition.open_world()
-        _claim(world)
+        world = self._open_world()
         try:
             recorder.exchange(world)
         except BaseException:
@@ -102,9 +114,7 @@ class Session:
             raise WorldError(" ".join(self._problems))
 
     def _open(self) -> Recorder:
-        definition = self.definition
-        world = definition.open_world()
-        _claim(world)
+        definition, world = self.definition, self._open_world()
         try:
             return Recorder(
                 world,
@@ -116,6 +126,12 @@ class Session:
         except BaseException:
             _release(definition, world)
             raise
+
+    def _open_world(self) -> World:
+        world = self.definition.open_world()
+        _claim(world)
+        self._urls.append(str(getattr(world.api, "base_url", "")))
+        return world
 
 
 _in_use: "weakref.WeakKeyDictionary[World, int]" = weakref.WeakKeyDictionary()

@@ -81,7 +81,7 @@ class World:
         self.context = Context(snapshot(dict(context)), lambda: self)
         self._context_keys = _check_keys("state_from_context", state_from_context)
         self.volatile = _check_keys("volatile", volatile) or ()
-        self._after_rollback = after_rollback
+        self.after_rollback = after_rollback
         self._settle = settle
         self._settle_timeout = settle_timeout
         apart = is_system(api) and not any(api is system for system in systems.values())
@@ -125,8 +125,8 @@ class World:
                 self._broken = str(error) or repr(error)
                 raise
             self.context.load(checkpoint.context)
-        if self._after_rollback is not None:
-            self._after_rollback(self)
+        if self.after_rollback is not None:
+            self.after_rollback(self)
 
     def is_live(self, checkpoint: Checkpoint) -> bool:
         """Return whether every system can still be rolled back to ``checkpoint``."""
