@@ -71,47 +71,43 @@ class Locks:
 PATHS = {f"{lock}_closed": [f"{lock}_0()", f"{lock}_1()"] for lock in ("left", "right")}
 
 
-def interrupted_at(at: int) -> Locks:
+def interrupted_at(at: int, explore: Explore) -> tuple[Locks, Outcome]:
+    """Run with Ctrl-C at one of the steps."""
+    came: list[int] = []
+
     def breaking(number: int) -> None:
         if number == at:
+            came.append(at)
             raise KeyboardInterrupt
 
-    return Locks(breaking)
+    locks = Locks(breaking)
+    told = locks.explored(explore)
+    # How often a step is executed again depends on the time that checkpoints take.
+    if not came:
+        pytest.skip(f"there were fewer than {at} steps this time")
+    assert locks.store.data == {"left": 0, "right": 0}
+    return locks, told
 
 
-def calls_of(explore: Explore) -> int:
-    locks = Locks()
-    assert locks.explored(explore).paths == PATHS
-    return int(next(locks.calls)) - 1
+@pytest.mark.parametrize("at", range(1, 83))
+def test_whenever_ctrl_c_comes_a_machine_mentions_what_it_has_found(at: int) -> None:
+    """Each rule that was seen to be broken is named, with its steps; the World is rolled back."""
+    locks, told = interrupted_at(at, by_machine)
+    assert isinstance(told.raised, KeyboardInterrupt)
+    for rule in set(locks.seen):
+        assert rule in told.text
+        assert all(step in told.text for step in PATHS[rule])
 
 
-def test_whenever_ctrl_c_comes_a_machine_mentions_what_it_has_found() -> None:
-    """Each rule that was seen to be broken is named, with the steps; the World is rolled back."""
-    lost = {}
-    for at in range(1, calls_of(by_machine) + 1):
-        locks = interrupted_at(at)
-        told = locks.explored(by_machine)
-        assert isinstance(told.raised, KeyboardInterrupt)
-        assert locks.store.data == {"left": 0, "right": 0}
-        for rule in set(locks.seen):
-            if not all(text in told.text for text in (rule, *PATHS[rule])):
-                lost[at] = rule
-    assert not lost
-
-
-def test_whenever_ctrl_c_comes_an_agent_returns_what_it_has_found() -> None:
+@pytest.mark.parametrize("at", range(1, 27))
+def test_whenever_ctrl_c_comes_an_agent_returns_what_it_has_found(at: int) -> None:
     """It ends like a limit: the result has what was seen, with the path."""
-    lost = {}
-    for at in range(1, calls_of(by_agent) + 1):
-        locks = interrupted_at(at)
-        told = locks.explored(by_agent)
-        assert told.record is not None, f"call {at}: {told.raised!r}"
-        assert told.record.ended_by == "interrupted"
-        assert locks.store.data == {"left": 0, "right": 0}
-        if set(locks.seen) != set(told.paths):
-            lost[at] = set(locks.seen) - set(told.paths)
-        assert all(told.violations[0].reproduction_path for _ in told.violations)
-    assert not lost
+    locks, told = interrupted_at(at, by_agent)
+    assert told.record is not None
+    assert told.record.ended_by == "interrupted"
+    assert set(told.paths) == set(locks.seen)
+    for rule in set(locks.seen):
+        assert set(PATHS[rule]) <= set(told.paths[rule])
 
 
 INNER = [

@@ -4,10 +4,12 @@
 """
 
 import os
+import sys
 
 import pytest
 from fuzz_services import run_service
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no alarms")
 SERVICES = int(os.environ.get("VENOMQA_RANDOM_SERVICES", "100"))
 CHUNK = 10
 #: Services of which something was lost, false or not the shortest, at one time or another.

@@ -19,7 +19,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from venomqa_hyp import Action, Invariant, World, venom_machine
 from venomqa_hyp.adapters.redis import RedisAdapter
-from venomqa_hyp.errors import InvariantViolated, RollbackError
+from venomqa_hyp.errors import DefinitionError, InvariantViolated, RollbackError
 from venomqa_hyp.testing import check_rollbackable, volatile_places
 
 
@@ -255,6 +255,32 @@ def test_random_names_and_clocks_can_be_masked(client: redis.Redis, adapter: Red
 def left(client: redis.Redis, key: str) -> int:
     milliseconds: int = client.pttl(key)
     return milliseconds
+
+
+def test_ignored_keys_and_fields_make_no_difference(client: redis.Redis, server: str) -> None:
+    """They are rolled back all the same."""
+    patterns: dict[str, Any] = {"ignore_keys": ["stats:*"], "ignore_fields": ["last_*"]}
+    with closing(RedisAdapter(server, **patterns)) as adapter:
+        client.hset("session:1", mapping={"user": "ann", "last_seen": "1"})
+        before, handle = adapter.observe(), adapter.checkpoint("before")
+        client.set("stats:hits", 7)
+        client.hset("session:1", "last_seen", "2")
+        seen = adapter.observe()
+        assert seen.digest == before.digest
+        assert seen.data["databases"]["0"] == {"session:": {"1": {"hash": {"user": "ann"}}}}
+        client.hset("session:1", "user", "eve")
+        assert adapter.observe().digest != before.digest
+        adapter.rollback(handle)
+        assert client.get("stats:hits") is None
+        assert client.hgetall("session:1") == {b"user": b"ann", b"last_seen": b"1"}
+
+
+@pytest.mark.parametrize("argument", ["ignore_keys", "ignore_fields"])
+def test_a_pattern_in_place_of_a_list_is_refused(server: str, argument: str) -> None:
+    """A text would be taken letter by letter."""
+    wrong: dict[str, Any] = {argument: "stats:*"}
+    with pytest.raises(DefinitionError, match=f"{argument}='stats:\\*' must be a list"):
+        RedisAdapter(server, **wrong)
 
 
 def test_time_to_live_is_that_of_the_checkpoint(client: redis.Redis, adapter: RedisAdapter) -> None:

@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from venomqa_hyp.adapters.redis.arguments import (
+    checked_databases,
+    checked_prefix,
+    refuse_other_machine,
+)
+from venomqa_hyp.adapters.redis.ignored import Ignored
 from venomqa_hyp.adapters.redis.mirror import Mirror, Plan, Version, same_data
 from venomqa_hyp.adapters.redis.protocol import Command, ConnectionLost, milliseconds
 from venomqa_hyp.adapters.redis.reading import Reader
@@ -78,6 +84,9 @@ class RedisAdapter:
 
     :param source: a URL, or a ``redis.Redis`` whose settings are used.
     :param prefix: what the names of the keys begin with; None means all keys.
+    :param ignore_keys: patterns of keys that make no difference to the service, as ``"stats:*"``:
+        they are rolled back, and not observed.
+    :param ignore_fields: the same for the fields of hashes, as ``"last_seen"``.
     :param databases: numbers of the databases; the one of ``source`` by default.
     :param tracking: let the server say what changed, where it can.
     :param allow_destructive: the name of a host that is not this machine, to use it all the same.
@@ -93,6 +102,8 @@ class RedisAdapter:
         *,
         prefix: str | bytes | None = None,
         databases: Iterable[int] | None = None,
+        ignore_keys: Iterable[str] = (),
+        ignore_fields: Iterable[str] = (),
         tracking: bool = True,
         allow_destructive: str | None = None,
         timeout: float = 30.0,
@@ -103,11 +114,11 @@ class RedisAdapter:
 
         self.name = name
         self._address = Address(source, timeout)
-        _refuse_other_machine(self._address, source, allow_destructive)
-        self._prefix = _checked_prefix(prefix)
-        self._databases = _checked_databases(databases, self._address.database)
+        refuse_other_machine(self._address, source, allow_destructive)
+        self._prefix = checked_prefix(prefix)
+        self._databases = checked_databases(databases, self._address.database)
         self._wanted = tracking
-        self._mirror = Mirror()
+        self._mirror = Mirror(Ignored.of(ignore_keys, ignore_fields))
         self._unknown = True
         self._closed = False
         self._tracker = Tracker(self._address, self._prefix, tracking)
@@ -332,38 +343,6 @@ def _checked_server(info: Mapping[str, str], address: "Address") -> _Server:
             f"Redis {address} is version {info['redis_version']}; RedisAdapter needs 6.0 or newer."
         )
     return _Server(version, info["run_id"])
-
-
-def _refuse_other_machine(address: "Address", source: object, allowed: str | None) -> None:
-    if address.is_local or (
-        allowed is not None and allowed in (address.host, str(address), source)
-    ):
-        return
-    raise DefinitionError(
-        f"Redis {address} is not on this machine, and a rollback overwrites and deletes keys. If "
-        f"it is there to be tested on, say so: allow_destructive={address.host!r}"
-        + (f" (got {allowed!r})." if allowed is not None else ".")
-    )
-
-
-def _checked_prefix(prefix: str | bytes | None) -> bytes:
-    if prefix is None:
-        return b""
-    if not isinstance(prefix, str | bytes) or not prefix:
-        raise DefinitionError(
-            f"prefix={prefix!r} must be what the names of the keys begin with, such as 'app:'; "
-            "leave it out for the whole database."
-        )
-    return prefix.encode() if isinstance(prefix, str) else prefix
-
-
-def _checked_databases(wanted: Iterable[int] | None, default: int) -> tuple[int, ...]:
-    if wanted is None:
-        return (default,)
-    numbers = () if isinstance(wanted, int | str) else tuple(wanted)
-    if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
-        raise DefinitionError(f"databases={wanted!r} must be a list of numbers, such as [0, 1].")
-    return tuple(sorted(set(numbers)))
 
 
 def _refuse_failures(

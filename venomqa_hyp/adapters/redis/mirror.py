@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from venomqa_hyp.adapters.redis.expiry import Expiry
+from venomqa_hyp.adapters.redis.ignored import Ignored
 from venomqa_hyp.adapters.redis.keyspace import Keyspace
 from venomqa_hyp.adapters.redis.protocol import Command
 from venomqa_hyp.adapters.redis.values import (
@@ -43,7 +44,7 @@ class Entry:
     :ivar kind: the type.
     :ivar raw: the value, as it was read.
     :ivar labels: what is shown of the expiry.
-    :ivar number: the share of the key in the digest of everything.
+    :ivar number: the share of the key in the digest of everything; 0 where it is ignored.
     """
 
     dump: bytes = attrs.field(repr=False)
@@ -53,11 +54,13 @@ class Entry:
     raw: Any = attrs.field(repr=False)
     labels: Mapping[str, Any] | None
     number: int = attrs.field(repr=False)
+    ignored: Ignored = attrs.field(repr=False)
 
     @property
     def data(self) -> dict[str, Any]:
         """Return what is observed of the key; made when it is asked for, as few keys ever are."""
-        return {**shown(self.kind, self.raw), **(self.labels or {})}
+        raw = self.ignored.observed(self.kind, self.raw)
+        return {**shown(self.kind, raw), **(self.labels or {})}
 
     def is_over(self, time: int) -> bool:
         """Tell whether the key, or a field, has expired by that time of the mirror's clock."""
@@ -70,9 +73,7 @@ Entries = Keyspace[Place, Entry]
 
 def same_data(one: Entry | None, other: Entry | None) -> bool:
     """Tell whether the same is observed of both, however the server stores it."""
-    if one is None or other is None:
-        return one is other
-    return one.number == other.number
+    return (one.number if one else 0) == (other.number if other else 0)
 
 
 @attrs.frozen(eq=False)
@@ -112,10 +113,12 @@ class Plan:
 class Mirror:
     """What is known of the keys, and how to write another version of them.
 
+    :param ignored: what makes no difference.
     :ivar version: the keys as they were last read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ignored: Ignored) -> None:
+        self._ignored = ignored
         self.version = Version(Keyspace(), 0, 0)
         self._ahead = 0
         self._expiry = Expiry()
@@ -198,12 +201,13 @@ class Mirror:
                 return same
             kind, raw = known.kind, known.raw
         labels = _labels(expires, fields, known, now)
-        number = _number(place, kind, raw, labels)
+        seen = self._ignored.observed(kind, raw)
+        number = 0 if self._ignored.hides(place[1]) else _number(place, kind, seen, labels)
         if same and place in self._written and number == same.number:
             # Written by us: the server dumps it in another form, as it may.
             self._aliases[place] = reading.dump
             return same
-        return Entry(reading.dump, expires, fields, kind, raw, labels, number)
+        return Entry(reading.dump, expires, fields, kind, raw, labels, number, self._ignored)
 
     def _expires(self, place: Place, reading: Reading, known: Entry | None) -> int | None:
         moment = reading.expires
