@@ -55,7 +55,7 @@ def log_in(api: Any, context: Context) -> Any:
     sent = {"email": context["email"], "password": context["password"]}
     response = expect(api.post("/sessions", json=sent), {201})
     token = response.json()["access_token"]
-    context["tokens"] = [*context.get("tokens", []), token]
+    context["tokens"] = [*context.values_under("tokens"), token]
     use(api, token)
     return response
 
@@ -63,7 +63,7 @@ def log_in(api: Any, context: Context) -> Any:
 def log_out(api: Any, context: Context) -> Any:
     """Log out; from now on the service refuses the token."""
     response = expect(api.delete("/sessions/current"), {204, 401})
-    context["ended"] = sorted({*context.get("ended", []), token_of(api)})
+    note_ended(context, [token_of(api)])
     return response
 
 
@@ -73,15 +73,15 @@ def change_password(api: Any, context: Context, password: str) -> Any:
     response = expect(api.put("/me/password", json=sent), {204, 401})
     if response.status_code == 204:
         context["password"] = password
-        others = set(context["tokens"]) - {token_of(api)}
-        context["ended"] = sorted({*context.get("ended", []), *others})
+        kept = token_of(api)
+        note_ended(context, [token for token in context.values_under("tokens") if token != kept])
     return response
 
 
 def switch_device(api: Any, context: Context, token: str) -> Any:
     """Look at the profile on another device, and go on there."""
     use(api, token)
-    permitted = 401 if token in context.get("ended", []) else 200
+    permitted = 401 if token in context.values_under("ended") else 200
     return expect(api.get("/me"), {permitted})
 
 
@@ -91,7 +91,7 @@ def place_order(api: Any, context: Context, sku: str, quantity: int) -> Any:
     expect(response, {201, 401})
     if response.status_code == 201:
         order = response.json()["id"]
-        context["orders"] = [*context.get("orders", []), order]
+        context["orders"] = [*context.values_under("orders"), order]
         note_version(context, order, response)
     return response
 
@@ -101,13 +101,13 @@ def list_orders(api: Any, context: Context) -> Any:
     response = expect(api.get("/orders"), {200, 401})
     if response.status_code == 200:
         listed = [order["id"] for order in response.json()]
-        assert listed == context.get("orders", [])
+        assert listed == context.values_under("orders")
     return response
 
 
 def annotate(api: Any, context: Context, order: str, behind: int) -> Any:
     """Change the note of an order, seen in the present version or in an earlier one."""
-    version = context["versions"][order] - behind
+    version = versions_in(context)[order] - behind
     sent = {"headers": {"If-Match": f'"{version}"'}, "json": {"note": "Please hurry"}}
     response = api.patch(f"/orders/{order}", **sent)
     expect(response, {401, 412 if behind else 200})
@@ -148,17 +148,29 @@ def receive_return(api: Any, context: Context, order: str) -> Any:
 
 
 def change(api: Any, context: Context, order: str, what: str, **sent: Any) -> Any:
-    headers = {"If-Match": f'"{context["versions"][order]}"'}
+    headers = {"If-Match": f'"{versions_in(context)[order]}"'}
     response = api.post(f"/orders/{order}/{what}", headers=headers, json=sent)
     return note_version(context, order, expect(response, {200, 401, 409}))
+
+
+def note_ended(context: Context, tokens: list[Any]) -> None:
+    """Remember tokens that the service has to refuse from now on."""
+    ended = context.values_under("ended")
+    context["ended"] = [*ended, *(token for token in tokens if token not in ended)]
 
 
 def note_version(context: Context, order: str, response: Any) -> Any:
     """Remember the version that an answer names."""
     if "ETag" in response.headers:
         version = int(response.headers["ETag"].strip('"'))
-        context["versions"] = context.get("versions", {}) | {order: version}
+        context["versions"] = versions_in(context) | {order: version}
     return response
+
+
+def versions_in(context: Context) -> dict[str, int]:
+    """Return order -> its version, as the customer saw it last."""
+    versions: Any = context.get("versions", {})
+    return dict(versions)
 
 
 def use(api: Any, token: str) -> None:

@@ -57,16 +57,16 @@ class Session:
         return self.definition.owns_world and self._renewing < RENEWED_FAST
 
     @property
-    def server_lives_on(self) -> bool:
-        """Whether the server may keep what was rolled back: it has not been started anew.
+    def api_lives_on(self) -> bool:
+        """Whether the API may keep what was rolled back: it has not been started anew.
 
         A server started with each World has another port each time.
         """
         world = self.recorder.executor.world
+        if world.after_rollback is not None or not self.definition.owns_world:
+            return world.after_rollback is None
         is_apart = bool(getattr(world.api, "transport_errors", ()))
-        if not is_apart or world.after_rollback is not None:
-            return False
-        return not self.definition.owns_world or self._urls[-1] in self._urls[:-1]
+        return is_apart and self._urls[-1] in self._urls[:-1]
 
     def renew(self) -> None:
         """Exchange the World for a fresh one, where each run opens its own."""

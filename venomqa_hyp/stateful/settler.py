@@ -145,10 +145,10 @@ class Settler:
         return refuted
 
     def _shown_again(self, finding: Finding) -> Trial:
-        """Execute a path; on a server that lives on twice more, with other paths between."""
+        """Execute a path; where the API lives on twice more, with other paths between."""
         recorder, path = self._session.recorder, finding.path
         shown = attempt_live(recorder, path.drafts, path.path)
-        if not self._session.server_lives_on:
+        if not self._session.api_lives_on:
             return shown
         for other in (path.drafts[1:], path.drafts[:-1]):
             if not shown.fails_with(finding.failure.origin):
@@ -168,8 +168,8 @@ class Settler:
         error = self.error_of(failure)
         is_short = finding.status is Status.MINIMISED
         error.add_note(steps_of("Shortest path found" if is_short else "Seen after", shown.end))
-        if self._session.server_lives_on:
-            error.add_note("Executed 3 times on a server that was not restarted in between.")
+        if self._session.api_lives_on:
+            error.add_note("Executed 3 times; the API was not started anew in between.")
         return self._ledger.advance(
             finding, Status.CONFIRMED, path=shown.end, failure=failure, error=error
         )

@@ -45,6 +45,9 @@ class PostgresAdapter(Front):
     :param observe_tables: count only the rows of these tables; all are rolled back.
     :param ignore_columns: leave these out: ``"updated_at"`` of all tables, or
         ``"orders.updated_at"``.
+    :param sequences: ``"restore"`` sets them back with the rows. ``"advance"`` lets them go on,
+        from 1,000,000,000, so that no id is given twice, and sets them back in ``close()``: for a
+        server that caches rows by id. Mode ``journal`` only.
     :param schemas: cover only the tables and sequences of these schemas; all by default.
     :param allow_destructive: the exact name of the database, to accept it all the same.
     :param lock_timeout: seconds to wait for a lock of another connection.
@@ -67,6 +70,7 @@ class PostgresAdapter(Front):
         mode: Literal["auto", "journal", "savepoint", "template"] = "auto",
         observe_tables: Iterable[str] | None = None,
         ignore_columns: Iterable[str] = (),
+        sequences: Literal["restore", "advance"] = "restore",
         schemas: Iterable[str] | None = None,
         allow_destructive: str | None = None,
         lock_timeout: float = 5.0,
@@ -75,7 +79,17 @@ class PostgresAdapter(Front):
     ) -> None:
         choice = Choice(observe_tables, ignore_columns)
         chosen = choose(
-            Wish(source, mode, name, choice, schemas, allow_destructive, lock_timeout, warm_up)
+            Wish(
+                source,
+                mode,
+                name,
+                choice,
+                schemas,
+                allow_destructive,
+                lock_timeout,
+                warm_up,
+                sequences,
+            )
         )
         super().__init__(name, chosen)
 

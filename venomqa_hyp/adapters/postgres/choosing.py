@@ -14,6 +14,7 @@ from venomqa_hyp.adapters.postgres.template import TemplateMode
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
 
 MODES = ("auto", "journal", "savepoint", "template")
+SEQUENCES = ("restore", "advance")
 _NOT_ALLOWED = "42501"
 
 
@@ -29,6 +30,7 @@ class Wish:
     allow_destructive: str | None
     lock_timeout: float
     warm_up: Callable[[], object] | None
+    sequences: str = "restore"
 
     @property
     def common(self) -> dict[str, Any]:
@@ -48,6 +50,11 @@ def choose(wish: Wish) -> Chosen:
     :raises SystemUnavailable: the database cannot be reached or changed.
     """
     refuse_unknown_mode(wish.mode, MODES)
+    if wish.sequences not in SEQUENCES:
+        raise DefinitionError(
+            f"sequences={wish.sequences!r} was refused: sequences are set back with the rows, or "
+            "go on counting. Write sequences='restore' or sequences='advance'."
+        )
     shared = _is_shared(wish.source)
     if wish.mode == "savepoint" and not shared:
         raise DefinitionError(
@@ -59,6 +66,11 @@ def choose(wish: Wish) -> Chosen:
         raise DefinitionError(
             f"mode={wish.mode!r} rolls back what is committed, and nothing is ever committed on a "
             "SharedConnection. Pass the DSN instead, or leave mode out."
+        )
+    if wish.sequences == "advance" and (shared or wish.mode == "template"):
+        raise DefinitionError(
+            f"sequences='advance' needs mode='journal': mode {wish.mode!r} sets sequences back "
+            "with everything else. Pass the DSN, and leave mode out."
         )
     asked = f"mode={wish.mode!r} was asked for"
     if shared:
@@ -83,6 +95,8 @@ def _automatic(wish: Wish) -> Chosen:
         why = "the application has connections of its own, which stay open"
         return Chosen(_journal(wish), "journal", why)
     except (DefinitionError, SystemUnavailable) as error:
+        if wish.sequences == "advance":
+            raise
         refused = error
     cause = refused.__cause__
     denied = isinstance(cause, Failed) and cause.sqlstate == _NOT_ALLOWED
@@ -101,7 +115,7 @@ def _automatic(wish: Wish) -> Chosen:
 
 
 def _journal(wish: Wish) -> Mode:
-    return JournalMode(wish.source, **wish.common)
+    return JournalMode(wish.source, **wish.common, advance=wish.sequences == "advance")
 
 
 def _template(wish: Wish) -> TemplateMode:

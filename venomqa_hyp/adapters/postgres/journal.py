@@ -5,6 +5,7 @@ from typing import Any
 
 from venomqa_hyp.adapters.journal import Choice, Journal, JournalHandle, Move, Table, Taken
 from venomqa_hyp.adapters.postgres import install, locks, schema
+from venomqa_hyp.adapters.postgres.advancing import Advancing
 from venomqa_hyp.adapters.postgres.catalog import JOURNAL, quoted, read
 from venomqa_hyp.adapters.postgres.driver import Connection, Failed
 from venomqa_hyp.adapters.postgres.observing import observed_tables
@@ -23,6 +24,7 @@ class JournalMode:
     :param source: a DSN, or a psycopg connection or pool that says where to connect to.
     :param schemas: names of the schemas to cover; all by default.
     :param lock_timeout: seconds to wait for a lock of the application.
+    :param advance: let sequences go on counting.
     :raises DefinitionError: the database holds what a journal cannot roll back.
     :raises SystemUnavailable: it cannot be reached or changed, or another run uses it.
     """
@@ -35,10 +37,13 @@ class JournalMode:
         choice: Choice | None = None,
         schemas: Iterable[str] | None = None,
         lock_timeout: float = 5.0,
+        advance: bool = False,
     ) -> None:
         connection = Connection(source, lock_timeout)
         try:
-            self._store = _Store(connection, name, choice or Choice(), schemas, lock_timeout)
+            self._store = _Store(
+                connection, name, choice or Choice(), schemas, lock_timeout, advance
+            )
             try:
                 self._journal = Journal(self._store)
             except BaseException:
@@ -121,6 +126,7 @@ class _Store:
         choice: Choice,
         schemas: Iterable[str] | None,
         lock_timeout: float,
+        advance: bool,
     ) -> None:
         self.name = name
         self._connection = connection
@@ -136,6 +142,7 @@ class _Store:
             install.install(connection, self._catalog)
         except Failed as error:
             raise SystemUnavailable(self._explained("install the journal", error)) from error
+        self._advancing = Advancing(connection, self._catalog) if advance else None
         self._schema = schema.lines(connection, self._catalog)
         self._fingerprint = self._ask()[-1][2]
         self._counters: tuple[str, Mapping[str, Any]] = ("", {})
@@ -182,6 +189,8 @@ class _Store:
 
     def close(self) -> None:
         try:
+            if self._advancing:
+                self._advancing.set_back()
             install.remove(self._connection)
         except Failed as error:
             raise SystemUnavailable(
@@ -196,7 +205,12 @@ class _Store:
 
     def _read_counters(self, sequences: str) -> dict[str, tuple[int, bool]]:
         numbers = (map(int, one.split()) for one in sequences.split(","))
-        return {self._names[number]: (value, called == 1) for number, value, called in numbers}
+        advancing = self._advancing.numbers if self._advancing else ()
+        return {
+            self._names[number]: (value, called == 1)
+            for number, value, called in numbers
+            if number not in advancing
+        }
 
     def _clean_up(self, entries: int) -> None:
         """Free the space of the entries that were taken, before it takes time to skip them."""

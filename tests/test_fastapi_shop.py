@@ -1,0 +1,30 @@
+"""The FastAPI example finds each planted bug, and nothing in the service without them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+for needed in ("argon2", "asyncpg", "fastapi", "greenlet", "jwt", "sqlalchemy", "uvicorn"):
+    pytest.importorskip(needed)
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "fastapi_shop"
+
+
+def test_the_fastapi_example_passes(tmp_path: Path, postgres_url: str, redis_url: str) -> None:
+    """No run diverges; a bug is found by its shortest sequence."""
+    warnings = ["-W", "error::venomqa_hyp.stateful.DivergenceWarning"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *warnings, str(EXAMPLE)]
+    servers = {"SHOP_TEST_POSTGRES": postgres_url, "SHOP_TEST_REDIS": redis_url}
+    shown = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=os.environ | servers,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert shown.returncode == 0, shown.stdout
+    assert "4 passed" in shown.stdout
