@@ -179,6 +179,17 @@ def judged(
     return None
 
 
+def run_cells(pool: ProcessPoolExecutor, cells: list[Cell]) -> dict[Cell, list[Wrong]]:
+    """Run all cells; report on standard error what is wrong as soon as it is known."""
+    done: dict[Cell, list[Wrong]] = {}
+    for cell, wrong in zip(cells, pool.map(run_cell, cells), strict=True):
+        done[cell] = wrong
+        if wrong:
+            text = f"{row_of(cell)}, {column_of(cell)}: {cell_text(cell, wrong)}"
+            print(f"{len(done)} of {len(cells)}: {text}", file=sys.stderr, flush=True)
+    return done
+
+
 @contextlib.contextmanager
 def databases(url: str) -> Iterator[list[str]]:
     """Create a database for each process."""
@@ -242,9 +253,9 @@ def show(title: str, columns: list[str], cells: dict[Cell, list[Wrong]]) -> None
     """Print a table, and below it what is wrong."""
     rows: dict[str, dict[str, str]] = {}
     for cell, wrong in cells.items():
-        plan = cell.plan
-        name = plan.kind if plan.role == CONTENT else f"{plan.kind} ({plan.role})"
-        rows.setdefault(name, {})[column_of(cell)] = cell_text(cell, wrong)
+        rows.setdefault(row_of(cell), {})[column_of(cell)] = cell_text(cell, wrong)
+    if not rows:
+        return
     columns = [name for name in columns if any(name in row for row in rows.values())]
     widths = {
         name: max(len(name), *(len(row.get(name, "")) for row in rows.values())) for name in columns
@@ -254,6 +265,11 @@ def show(title: str, columns: list[str], cells: dict[Cell, list[Wrong]]) -> None
     for name, row in rows.items():
         line = "  ".join(f"{row.get(column, '-'):{widths[column]}}" for column in columns)
         print(f"{name:{first}}  {line}".rstrip())
+
+
+def row_of(cell: Cell) -> str:
+    plan = cell.plan
+    return plan.kind if plan.role == CONTENT else f"{plan.kind} ({plan.role})"
 
 
 def column_of(cell: Cell) -> str:
@@ -313,7 +329,7 @@ def main() -> int:
         for place in places:
             queue.put(place)
         with ProcessPoolExecutor(WORKERS, initializer=take_place, initargs=(queue,)) as pool:
-            done = [dict(zip(table, pool.map(run_cell, table), strict=True)) for table in tables]
+            done = [run_cells(pool, table) for table in tables]
     show("varying", [*names, MACHINE], done[0])
     show("content", names, done[1])
     every = {**done[0], **done[1]}

@@ -264,7 +264,7 @@ def list_filtered(api: HttpClient, context: Context, title: str, votes: int) -> 
             for record in listed(api)
             if record["title"] == title and record.get("votes", -1) >= votes
         ]
-        # Kinto documents min_ as including the records that do not have the field.
+        # What is said here is about the records that have the field.
         assert {record["id"] for record in found if "votes" in record} == set(expected)
         given = [record["votes"] for record in found if "votes" in record]
         assert given == sorted(given, reverse=True)

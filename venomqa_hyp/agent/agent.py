@@ -8,7 +8,7 @@ from random import SystemRandom
 import attrs
 
 from venomqa_hyp.agent.cache import Directory, load, store, warn
-from venomqa_hyp.agent.exploration import Exploration, Limits
+from venomqa_hyp.agent.exploration import Exploration, FindTwin, Limits
 from venomqa_hyp.agent.fingerprint import NoFingerprint, Watched, fingerprint
 from venomqa_hyp.agent.progress import OnProgress, shown
 from venomqa_hyp.core import Action, ExplorationResult, Invariant
@@ -87,6 +87,7 @@ class Agent:
         self.seed = SystemRandom().getrandbits(32) if seed is None else _seed(seed)
         self.cache_dir = cache_dir
         self.watch = watch
+        self.find_twin: FindTwin | None = None
         self._has_seed = seed is not None
 
     def explore(self) -> ExplorationResult:
@@ -101,6 +102,8 @@ class Agent:
             on_progress = self.on_progress or show
             exploration = Exploration(self.definition, self.limits, self.seed, on_progress)
             try:
+                if self.find_twin is not None:
+                    exploration.begin_as(self.find_twin)
                 kept = self._place_in_cache(exploration.run)
                 if kept is not None and (known := load(*kept)) is not None:
                     return known

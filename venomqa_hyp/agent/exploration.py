@@ -1,5 +1,6 @@
 """One exploration of an Agent."""
 
+from collections.abc import Callable
 from random import Random
 
 import attrs
@@ -13,12 +14,16 @@ from venomqa_hyp.explore import Diverged, Draft, Explorer, Live, Trial
 from venomqa_hyp.stateful import ActionDraws, Run
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failures import Status
+from venomqa_hyp.values import Shown
 from venomqa_hyp.world import ending_in_order
 
 #: So many options in a row may be recalled before an exploration ends for want of anything new.
 RECALLED_IN_A_ROW = 20_000
 #: After so many executions for each action one that never ran is worth a warning.
 ENOUGH = 10
+
+#: ``(initial state) -> the initial state of another worker``, if there is one.
+FindTwin = Callable[[Shown], Shown | None]
 
 
 @attrs.frozen
@@ -48,6 +53,14 @@ class Exploration:
         self._recalled_in_a_row = 0
         self._explorer = self._new_explorer()
         self._check_drawable()
+
+    def begin_as(self, find_twin: FindTwin) -> None:
+        """Give states the ids that they have where another worker's initial state came first."""
+        recorder = self.run.session.recorder
+        twin = find_twin(recorder.executor.initial)
+        if twin is not None:
+            recorder.begin_as(twin)
+            self._explorer = self._new_explorer()
 
     def go_on(self) -> None:
         """Explore until something ends it."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import Any
 
 import attrs
@@ -20,11 +20,14 @@ import attrs
 from venomqa_hyp.agent.merge import Found, merge
 from venomqa_hyp.core import ExplorationResult
 from venomqa_hyp.errors import DefinitionError, WorldError
+from venomqa_hyp.values import Shown
 
 #: ``(worker_id) -> Agent``; workers are numbered from 0.
 MakeAgent = Callable[[int], Any]
 
 _SECONDS_BETWEEN_LOOKS = 0.2
+#: A worker that opens its World later than that is not waited for.
+_SECONDS_TO_MEET = 20.0
 
 
 def explore_parallel(
@@ -131,6 +134,7 @@ def _explore(make_agent: MakeAgent, worker_id: int, workers: int, directory: str
         if agent.cache_dir is not None:  # one worker must not be skipped for what another did
             agent.cache_dir = Path(agent.cache_dir) / f"worker-{worker_id}-of-{workers}"
         agent.on_progress = _Reporter(Path(directory), worker_id, agent.on_progress)
+        agent.find_twin = _Meeting(Path(directory), worker_id, workers)
         return Found(agent.explore().portable(), len(agent.definition.actions))
     except Exception as error:  # it may be of a type that the parent cannot import
         places = traceback.extract_tb(error.__traceback__)
@@ -160,6 +164,38 @@ def _as_they_end(
         )
         progress.look()
         yield from sorted(done, key=lambda job: jobs[job])
+
+
+@attrs.frozen
+class _Meeting:
+    """Exchanges initial states, where the workers share a directory.
+
+    What Worlds were given at random when they were made is another value in each.
+    """
+
+    directory: Path
+    worker_id: int
+    workers: int
+
+    def __call__(self, own: Shown) -> Shown | None:
+        if self.workers < 2 or not self.directory.is_dir():
+            return None
+        path, other = self._path(self.worker_id), self._path(0 if self.worker_id else 1)
+        try:
+            path.with_suffix(".tmp").write_bytes(pickle.dumps(dict(own)))
+        except Exception:  # whatever the context holds
+            return None
+        os.replace(path.with_suffix(".tmp"), path)
+        until = monotonic() + _SECONDS_TO_MEET
+        while not other.exists():
+            if monotonic() > until:
+                return None
+            sleep(_SECONDS_BETWEEN_LOOKS / 10)
+        twin: Shown = pickle.loads(other.read_bytes())
+        return twin
+
+    def _path(self, worker_id: int) -> Path:
+        return self.directory / f"{worker_id}.initial"
 
 
 @attrs.define

@@ -106,6 +106,25 @@ class Executor:
         self.mover: Mover[Position] = Mover(world, self.start)
 
     @property
+    def initial(self) -> Shown:
+        """What the World showed when it was opened."""
+        assert self._initial is not None
+        return self.world.shown(self._initial)
+
+    def begin_as(self, other: Shown) -> bool:
+        """Number what is another atom in another World's initial state; return whether that is all.
+
+        Before anything is executed.
+        """
+        if not self.knowledge.begin_again(other, self.initial):
+            return False
+        assert self._initial is not None
+        self.start = self.rules.start(self.identified(self._initial, ()))
+        self.mover.close()
+        self.mover = Mover(self.world, self.start)
+        return True
+
+    @property
     def executed(self) -> int:
         """How many times an action was called."""
         return self.executions.total()

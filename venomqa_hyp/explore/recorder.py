@@ -13,6 +13,7 @@ from venomqa_hyp.explore.checker import Checker
 from venomqa_hyp.explore.executor import DETAILED_STATES, Execution, Executor
 from venomqa_hyp.explore.position import Chain, Draft, Position, Rules, Taken, source_of
 from venomqa_hyp.explore.travel import Traveller
+from venomqa_hyp.values import Shown
 from venomqa_hyp.world import World
 
 
@@ -61,6 +62,11 @@ class Recorder:
         """Go on in another World; where it begins in another state, with a new graph."""
         self.executor.exchange(world)
         if self.executor.start.state.id != self.graph.initial.id:
+            self._begin()
+
+    def begin_as(self, other: Shown) -> None:
+        """Give states the ids that they have where another World's initial state came first."""
+        if self.executor.begin_as(other):
             self._begin()
 
     def _begin(self) -> None:

@@ -76,13 +76,19 @@ def _in_mapping(
     come = [{key: other[key]} for key in other if key not in one]
     _, gone, come = _paired(gone, come, where, same, exactly=True)
     left = [pair for item in come for pair in item.items()]
-    for ((key, value),) in (item.items() for item in gone):
+    for key, value in (pair for item in gone for pair in item.items()):
         twin = next((item for item in left if same(value, item[1], (*where, ANY))), None)
-        if twin is None:
-            yield Difference(where, {key: value}, ABSENT)
-        else:
+        if twin is not None:
             left.remove(twin)
             yield Difference((*where, KEY), key, twin[0])
+            continue
+        named = {at: item for at, item in enumerate(left) if same(key, item[0], (*where, KEY))}
+        values = {at: found for at, (_, found) in named.items()}
+        alike = _most_alike(value, values, (*where, ANY), same)
+        if alike is None:
+            yield Difference(where, {key: value}, ABSENT)
+        else:
+            yield from differences(value, left.pop(alike)[1], (*where, ANY), same)
     yield from _rest([], [dict([item]) for item in left], where)
 
 

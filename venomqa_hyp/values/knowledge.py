@@ -97,17 +97,21 @@ class Knowledge:
 
         What came out differently is fresh: it was made when the World was.
         """
-        names = self._names(first), self._names(second)
-        varied = (names[0] ^ names[1]) - self.fresh.keys()
         before = self._constant
-        self._constant = (before | names[1]) - varied
-        self.fresh.update(dict.fromkeys(varied, ""))
-        if self.identify(first).identity == self.identify(second).identity:
-            self.version += bool(varied)
-            return True
-        for name in varied:
-            del self.fresh[name]
-        self._constant = before | names[1]
+        for _ in range(_ATTEMPTS):
+            names = self._names(first), self._names(second)
+            varied = (names[0] ^ names[1]) - self.fresh.keys()
+            self._constant = (before | names[1]) - varied
+            self.fresh.update(dict.fromkeys(varied, ""))
+            if self.identify(first).identity == self.identify(second).identity:
+                self.version += bool(varied)
+                return True
+            learned = self._learn_coarse([first, second])
+            for name in varied:
+                del self.fresh[name]
+            if not learned:
+                break
+        self._constant = before | self._names(second)
         return False
 
     def identify(self, shown: Shown, held: Iterable[object] = ()) -> Named:
