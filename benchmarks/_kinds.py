@@ -63,13 +63,16 @@ class Kind:
 
     :ivar roles: ``id``: it identifies an item, and requests name the item by it. ``beside``: it is
         stored with an item, and is another after each request.
-    :ivar in_seconds: whether it is the same within a second.
+    :ivar in_seconds: whether it, or a part of it, is the same within a second.
+    :ivar is_hash: whether it is the hash of something secret: what it was derived from is content,
+        so that where a client holds one it says which request was the last.
     """
 
     name: str
     make: Callable[[], Any]
     roles: tuple[str, ...] = (ID, BESIDE)
     in_seconds: bool = False
+    is_hash: bool = False
 
 
 @attrs.frozen
@@ -285,8 +288,8 @@ def words_and_digits() -> str:
 
 
 def stored() -> list[Kind]:
-    def beside(name: str, make: Callable[[], Any], *, in_seconds: bool = False) -> Kind:
-        return Kind(name, make, (BESIDE,), in_seconds)
+    def beside(name: str, make: Callable[[], Any], **options: bool) -> Kind:
+        return Kind(name, make, (BESIDE,), **options)
 
     return [
         beside("epoch s", lambda: int(time.time()), in_seconds=True),
@@ -304,13 +307,13 @@ def stored() -> list[Kind]:
         beside("JWT without jti", short_token, in_seconds=True),
         beside("session, no id", lambda: session_cookie({"user": 7}), in_seconds=True),
         beside("signed URL, const", lambda: signed_url("/photos/7.png"), in_seconds=True),
-        beside("bcrypt", bcrypt),
-        beside("argon2", argon2),
-        beside("scrypt", scrypt),
-        beside("scrypt, passlib", passlib_scrypt),
-        beside("pbkdf2, passlib", passlib_pbkdf2),
-        beside("pbkdf2, werkzeug", werkzeug_pbkdf2),
-        beside("pbkdf2, Django", django_pbkdf2),
+        beside("bcrypt", bcrypt, is_hash=True),
+        beside("argon2", argon2, is_hash=True),
+        beside("scrypt", scrypt, is_hash=True),
+        beside("scrypt, passlib", passlib_scrypt, is_hash=True),
+        beside("pbkdf2, passlib", passlib_pbkdf2, is_hash=True),
+        beside("pbkdf2, werkzeug", werkzeug_pbkdf2, is_hash=True),
+        beside("pbkdf2, Django", django_pbkdf2, is_hash=True),
         beside("HMAC", lambda: signature(str(time.time_ns())).hex()),
     ]
 

@@ -44,8 +44,10 @@ class Plan:
 
     @property
     def is_possible(self) -> bool:
-        """A Bundle holds what requests name, and nothing beside it."""
-        return self.role == ID or self.container != "Bundle"
+        """A Bundle holds what requests name, and nothing beside it; no client holds a hash."""
+        held = CONTAINERS[self.container].held
+        is_hash = self.kind in KINDS and KINDS[self.kind].is_hash
+        return self.role != BESIDE or not (held == "Bundle" or (held and is_hash))
 
     @property
     def numbered(self) -> bool:
@@ -129,8 +131,10 @@ class Service:
     """A service in action.
 
     With an odd seed a Bundle loses the id that is deleted, and there are two items at most, so that
-    every transition is executed. With others deleted ids stay in it.
+    every transition is executed. With others deleted ids stay in it, and there are up to three
+    items: of more than two ids in a Bundle the exploration picks some, and may miss a state.
 
+    :ivar is_exact: whether an exploration executes everything.
     :ivar edges: the transitions that were executed.
     :ivar wrong_ids: requests that named nothing, with an id that was never deleted.
     """

@@ -45,6 +45,11 @@ Argument = SearchStrategy[object] | FromContext
 Precondition = str | Callable[..., bool]
 
 
+def _tuple(given: Iterable[Precondition]) -> tuple[Precondition, ...]:
+    is_list = isinstance(given, (list, tuple, set, frozenset))
+    return tuple(given) if is_list else given  # type: ignore[return-value]  # refused later on
+
+
 @attrs.frozen(eq=False)
 class Action:
     """A named callable ``execute(api, context, **arguments)``.
@@ -64,7 +69,9 @@ class Action:
     name: str
     execute: Execute
     arguments: Mapping[str, Argument] = attrs.field(default=MappingProxyType({}), kw_only=True)
-    preconditions: tuple[Precondition, ...] = attrs.field(default=(), kw_only=True)
+    preconditions: tuple[Precondition, ...] = attrs.field(
+        default=(), kw_only=True, converter=_tuple
+    )
     target: Bundle[object] | None = attrs.field(default=None, kw_only=True)
     max_calls: int | None = attrs.field(default=None, kw_only=True)
     weight: float = attrs.field(default=1.0, kw_only=True)
@@ -83,7 +90,6 @@ class Action:
                 'results. Write target=Bundle("orders"), with Bundle from hypothesis.stateful.'
             )
         object.__setattr__(self, "arguments", MappingProxyType(dict(self.arguments)))
-        object.__setattr__(self, "preconditions", tuple(self.preconditions))
         if not self.description and (doc := inspect.getdoc(self.execute)):
             object.__setattr__(self, "description", doc.splitlines()[0])
 
@@ -253,7 +259,7 @@ def _remedy(action: Action, signature: inspect.Signature) -> str:
 
 def _check_preconditions(action: Action) -> None:
     given = action.preconditions
-    if isinstance(given, str) or not isinstance(given, (list, tuple, set, frozenset)):
+    if not isinstance(given, tuple):
         raise DefinitionError(
             f"action {action.name!r}: preconditions is {_a(given)}, but it is a list of action "
             f"names and callables. Write preconditions=[{given!r:.40}]."

@@ -1,6 +1,6 @@
 """The graph as an exploration strategy sees it: which states can be left, and by what."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
@@ -136,12 +136,6 @@ class Atlas:
             if last is not node:
                 self._shuffled[place] = last
                 self._places[last] = place
-
-    def unexplored(self) -> Iterator[tuple[Node, Option]]:
-        """Yield everything that is left to execute, oldest nodes first."""
-        for node in self._open:
-            for option in node.options:
-                yield node, option
 
 
 Choice = tuple[Node, Option]

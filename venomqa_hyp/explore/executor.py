@@ -183,7 +183,8 @@ class Executor:
 
         :param key: tells the step from others in the same state.
         """
-        taken = Taken(execution.draft, execution.step, execution.picks, execution.result)
+        when = (execution.made.since, execution.made.until)
+        taken = Taken(execution.draft, execution.step, execution.picks, execution.result, when)
         position = self.rules.after(execution.base, execution.left, taken, execution.arrived, key)
         state = self.identified(execution.arrived, self.rules.bundled(position))
         position = attrs.evolve(position, state=state)

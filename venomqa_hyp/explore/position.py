@@ -55,12 +55,14 @@ class Taken:
 
     :ivar step: the action with the arguments it had.
     :ivar picks: argument -> how many newer values there were than the one picked from a pool.
+    :ivar when: the seconds since 1970 before and after it was executed.
     """
 
     draft: Draft
     step: Step
     picks: Mapping[str, int]
     result: ActionResult
+    when: tuple[float, float] = (0.0, 0.0)
 
 
 @attrs.frozen(eq=False)

@@ -138,7 +138,7 @@ class Recorder:
         resolved = executor.rules.resolve(at, draft)
         assert resolved is not None, "the same values are held, by other names"
         step, picks, left = resolved
-        taken = Taken(draft, step, picks, known.result)
+        taken = Taken(draft, step, picks, known.result, known.when)
         return executor.rules.after(at, left, taken, record.after.state, key)
 
     def _execute(self, at: Position, draft: Draft) -> Execution | None:

@@ -68,7 +68,8 @@ class Traveller:
         if not executor.has_data(expected.state):
             return there  # it cannot be compared, so it counts as another state
         after = executor.shown_after(executor.with_data(expected.state), draft.action, known.result)
-        before = attrs.evolve(execution.made, after=after)
+        since, until = known.when
+        before = attrs.evolve(execution.made, after=after, since=since, until=until)
         proofs.same(executor, known.step, (known.result, before), execution)
         return executor.known_as(there, execution, expected.state.id)
 

@@ -103,7 +103,9 @@ class Ledger:
     def advance(self, finding: Finding, status: Status, **changes: object) -> Finding:
         """Give a finding its next status."""
         origin = finding.failure.origin
-        assert status in NEXT[self._findings[origin].status], f"{finding.status} to {status}"
+        known = self._findings[origin].status
+        if status not in NEXT[known]:
+            raise AssertionError(f"{origin} is {known.value}, and cannot be {status.value} next")
         moved: Finding = attrs.evolve(finding, status=status, **changes)  # type: ignore[arg-type]
         self._findings[origin] = moved
         if status in (Status.CONFIRMED, Status.REPORTED):

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, Phase, reject
 from hypothesis import settings as Settings  # noqa: N812  # it is a class
 from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
-from hypothesis.errors import HypothesisException
 from hypothesis.stateful import (
     MultipleResults,
     RuleBasedStateMachine,
@@ -23,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from venomqa_hyp.core import Action, ExplorationResult, FromContext, Invariant, Step
-from venomqa_hyp.errors import DefinitionError, VenomError, WorldError
+from venomqa_hyp.errors import DefinitionError, WorldError
 from venomqa_hyp.explore import Diverged, Draft, Failure, Position, Strategy
 from venomqa_hyp.stateful import internals
 from venomqa_hyp.stateful.definition import Definition, WorldSource, check_name, define
@@ -115,6 +114,9 @@ def _ends_run(method: _Method) -> _Method:
         except Diverged as diverged:
             self._venom_run.diverged(diverged)
             raise
+        except KeyboardInterrupt as interrupt:
+            self._venom_run.stopped = interrupt  # Hypothesis may take it for a failure
+            raise
         except (WorldError, DefinitionError) as error:
             if self._venom_walked is not None and (steps := self._venom_walked.steps):
                 error.add_note(f"The steps up to here: {', '.join(map(str, steps))}")
@@ -174,12 +176,16 @@ class VenomStateMachine(RuleBasedStateMachine):
     def _venom_learn(self, walk: Walk) -> None:
         drafts = self._venom_drafts(walk.at)
         if drafts is not None:
-            self._venom_run.guidance.learn(drafts)
+            with self._venom_run.errors_of_ours():
+                self._venom_run.guidance.learn(drafts)
 
     @_ends_run
     def _venom_lead(self, provider: internals.VenomProvider) -> None:
         """Begin a generated test case: by now Hypothesis has replayed what its database holds."""
-        run = self._venom_run
+        with self._venom_run.errors_of_ours():
+            self._venom_lead_on(self._venom_run, provider)
+
+    def _venom_lead_on(self, run: Run, provider: internals.VenomProvider) -> None:
         run.budget.generated = True
         if run.steering.has_saved:
             raise StopRun
@@ -220,16 +226,14 @@ class VenomStateMachine(RuleBasedStateMachine):
         """Ask the walk; raise what fails, or reject the test case where a shorter one follows."""
         __tracebackhide__ = True
         try:
-            return ask(self._venom_walk())
+            with self._venom_run.errors_of_ours():
+                return ask(self._venom_walk())
         except Failed as failed:
             failure, at = failed.failure, failed.at
-        except (VenomError, HypothesisException):
-            raise
-        except Exception as error:  # not of the service, so no finding
-            self._venom_run.stopped = self._venom_run.stopped or error
-            raise StopRun from error
         # Outside of the handler: what is raised is not to have ``failed`` for a context.
-        raise self._venom_failed(failure, at)
+        with self._venom_run.errors_of_ours():
+            error = self._venom_failed(failure, at)
+        raise error
 
     def _venom_failed(self, failure: Failure, at: Position) -> BaseException:
         """Return what to raise for a failure that a test case met."""
@@ -242,7 +246,7 @@ class VenomStateMachine(RuleBasedStateMachine):
         is_new = known is None or known.status is Status.REFUTED
         if provider is not None and is_new and not provider.steered:
             drafts = self._venom_drafts(at)
-            if drafts is not None and run.settle_new(failure, drafts, provider.all_choices()):
+            if drafts is not None and run.settle_new(failure, at, drafts, provider.all_choices()):
                 reject()
         return run.note_failed(failure, at, final=False)
 

@@ -2,21 +2,24 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic, perf_counter
 
+from hypothesis.errors import HypothesisException
+
 from venomqa_hyp.core import Divergence, ExplorationResult, Step
-from venomqa_hyp.errors import DivergenceError
-from venomqa_hyp.explore import Choices, Diverged, Draft, Failure, Position, attempt
+from venomqa_hyp.errors import DivergenceError, VenomError
+from venomqa_hyp.explore import Choices, Diverged, Draft, Failure, Origin, Position, attempt
 from venomqa_hyp.stateful.budget import Budget
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failures import REAL, Ledger, Status
 from venomqa_hyp.stateful.guidance import Guidance
 from venomqa_hyp.stateful.idle import IdleActionWarning, describe_idle
 from venomqa_hyp.stateful.session import Session
-from venomqa_hyp.stateful.settler import Settler, steps_of
+from venomqa_hyp.stateful.settler import INITIAL, Settler, steps_of
 from venomqa_hyp.stateful.steering import Steering
-from venomqa_hyp.stateful.walk import Walk
+from venomqa_hyp.stateful.walk import Failed, Walk
 
 OnStep = Callable[["Run"], None]
 
@@ -102,7 +105,25 @@ class Run:
             key = recorder.executor.key_of(at, step)
             return self.budget.permits(at, key, max(lengths, default=0), is_new, exploring)
 
-        return Walk(recorder, live=False, permits=permits, on_diverged=self.diverged)
+        return Walk(
+            recorder,
+            live=False,
+            permits=permits,
+            on_diverged=self.diverged,
+            noting=self.settler.noting,
+        )
+
+    @contextmanager
+    def errors_of_ours(self) -> Iterator[None]:
+        """End the run on an error that is not of the service, and so no finding."""
+        __tracebackhide__ = True
+        try:
+            yield
+        except (Failed, VenomError, HypothesisException):
+            raise
+        except Exception as error:
+            self.stopped = self.stopped or error
+            raise StopRun from error
 
     def diverged(self, diverged: Diverged) -> None:
         """Stop using the record, because the World did not repeat itself.
@@ -137,12 +158,15 @@ class Run:
         self._may_start_over = False
         return starts
 
-    def settle_new(self, failure: Failure, drafts: tuple[Draft, ...], choices: Choices) -> bool:
+    def settle_new(
+        self, failure: Failure, at: Position, drafts: tuple[Draft, ...], choices: Choices
+    ) -> bool:
         """Settle a failure that a test case met first.
 
         :return: whether the test case is to be rejected: a shorter one follows, or it is none.
         """
-        found = attempt(self.session.recorder, drafts)
+        with self.settler.noting(failure, at):
+            found = attempt(self.session.recorder, drafts)
         if not found.fails_with(failure.origin):
             return False
         for finding in self.settler.see(found.failures, found.end, choices):
@@ -161,6 +185,8 @@ class Run:
             error.add_note(steps_of("A shorter path was found", finding.path))
             self.ledger.advance(finding, Status.REPORTED)
         elif final:
+            if not at.depth:
+                error.add_note(INITIAL)
             self.ledger.advance(finding, Status.REPORTED, failure=failure, path=at, error=error)
         return error
 
@@ -175,8 +201,21 @@ class Run:
 
     def settle_open(self) -> None:
         """Confirm what was seen and not yet confirmed, since the run ends."""
-        for finding in self.ledger.of(Status.SEEN, Status.MINIMISED):
-            self.settler.confirm(finding)
+        tried: set[Origin] = set()
+        # Confirming one may confirm others, and see more.
+        while left := [
+            item
+            for item in self.ledger.of(Status.SEEN, Status.MINIMISED)
+            if item.failure.origin not in tried
+        ]:
+            tried.add(left[0].failure.origin)
+            self.settler.confirm(left[0])
+
+    @property
+    def not_repeated(self) -> str:
+        """What the World did not repeat; empty where it did."""
+        refuted = [item.reason for item in self.ledger.of(Status.REFUTED)]
+        return str(self.divergence) if self.divergence is not None else "".join(refuted[:1])
 
     def note_refuted(self, error: BaseException) -> None:
         """Add to an error what was seen to fail, but not again."""
@@ -223,7 +262,7 @@ class Run:
         called = [name for name in definition.actions if executor.executions[name]]
         return ExplorationResult(
             graph=self.session.graph,
-            violations=tuple(item.violation for item in self.ledger.real),
+            violations=tuple(item.violation for item in self.ledger.failing),
             action_coverage=len(called) / len(definition.actions),
             duration=perf_counter() - self._start,
             executions=dict(executor.executions),

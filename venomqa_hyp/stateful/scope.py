@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import attrs
-from hypothesis.errors import HypothesisException
+from hypothesis.errors import Flaky, HypothesisException
 
 from venomqa_hyp.errors import DivergenceError, InvariantViolated, VenomError
 from venomqa_hyp.stateful.definition import Definition
@@ -80,17 +80,24 @@ def end_run(machine: object, run: Run) -> None:
     coming = sys.exception()
     if isinstance(coming, StopRun | StartOver):
         coming = None
+    if isinstance(run.stopped, KeyboardInterrupt):
+        coming = run.stopped  # Hypothesis may have taken it for a failure
     problem: BaseException | None = None
     try:
         run.settle_open()
-    except (VenomError, StopRun, StartOver) as error:
-        problem = error if isinstance(error, VenomError) else None
+    except (StopRun, StartOver):
+        pass  # what was said of that is in the run
+    except Exception as error:
+        problem = error
     found = _found(run, coming)
     try:
         nothing = run.is_whole and run.test_cases and not (found or coming or run.stopped)
         problem = _close(machine, run, found_nothing=bool(nothing)) or problem
     except VenomError as error:
         problem = error
+    if isinstance(coming, Flaky) and not found and (reason := run.not_repeated):
+        # Hypothesis saw no more of it than that something differed.
+        coming = DivergenceError(f"The World does not repeat itself: {reason}")
     others = [item for item in (run.stopped, coming, problem) if item is not None]
     for item in others:
         if isinstance(item, DivergenceError):
@@ -124,7 +131,7 @@ def _raise(
         if other is not first and other not in found:
             steps = "".join(f"\n{note}" for note in getattr(other, "__notes__", ()))
             first.add_note(f"And {type(other).__name__}: {other}{steps}")
-    if first is not coming:
+    if first is not sys.exception():
         raise first from first.__cause__
 
 

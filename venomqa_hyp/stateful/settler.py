@@ -1,7 +1,8 @@
 """What becomes of a failure that was seen: it is made short, and confirmed in a fresh World."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic
 
 from venomqa_hyp.core import Divergence
@@ -67,6 +68,15 @@ class Settler:
         """Note what was seen to fail at a position."""
         self._budget.note_failure(self._session.recorder.executor.executed)
         return [self._ledger.see(item, path, self.error_of(item), original) for item in failures]
+
+    @contextmanager
+    def noting(self, failure: Failure, at: Position) -> Iterator[None]:
+        """Note a failure where the block, which looks at it again, is interrupted."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.see([failure], at)
+            raise
 
     def meet(self, failure: Failure, found: Trial) -> Finding | None:
         """Settle a failure that is new, or shorter than known; ``None`` for others."""
@@ -167,7 +177,10 @@ class Settler:
     def _confirmed(self, finding: Finding, failure: Failure, shown: Trial) -> Finding:
         error = self.error_of(failure)
         is_short = finding.status is Status.MINIMISED
-        error.add_note(steps_of("Shortest path found" if is_short else "Seen after", shown.end))
+        if not shown.end.depth:
+            error.add_note(INITIAL)
+        else:
+            error.add_note(steps_of("Shortest path found" if is_short else "Seen after", shown.end))
         if self._session.api_lives_on:
             error.add_note("Executed 3 times; the API was not started anew in between.")
         return self._ledger.advance(
@@ -218,6 +231,12 @@ class Settler:
         if self._session.renews_fast:
             self._session.renew()  # what nobody observes is as it was only there
         return attempt_live(self._session.recorder, drafts)
+
+
+INITIAL = (
+    "The initial state is like that: no step was executed. Was an earlier run killed before it had "
+    "rolled back? Then restore the data; else correct them, or the invariant."
+)
 
 
 def _letters(rules: Rules, redraw: Redraw) -> list[Draft]:

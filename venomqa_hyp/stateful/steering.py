@@ -28,11 +28,6 @@ class Steering:
         """Note that a test case met a failure, so that Hypothesis knows it."""
         self._saved.discard(origin)
 
-    @property
-    def awaits(self) -> bool:
-        """Whether a test case is wanted."""
-        return self._next() is not None
-
     def lead(self, provider: VenomProvider, positions: Mapping[str, int]) -> bool:
         """Let a test case meet a failure, if there is one; return whether there is.
 

@@ -1,6 +1,7 @@
 """One test case: a walk through the World, or through the record of it."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from hypothesis import reject
@@ -22,6 +23,7 @@ from venomqa_hyp.world import Context, World
 
 #: ``(position, step, is_new) -> whether the test case may take it``.
 Permits = Callable[[Position, Step, bool], bool]
+Noting = Callable[[Failure, Position], AbstractContextManager[None]]
 
 T = TypeVar("T")
 
@@ -45,6 +47,7 @@ class Walk:
     :param live: begins without the record, and executes every step.
     :param on_diverged: called where the World did not repeat itself; where it returns, the walk
         goes on without the record.
+    :param noting: the context in which a failure is executed that was only inferred.
     """
 
     def __init__(
@@ -54,10 +57,12 @@ class Walk:
         live: bool,
         permits: Permits = lambda at, step, is_new: True,
         on_diverged: Callable[[Diverged], None] = lambda diverged: None,
+        noting: Noting = lambda failure, at: nullcontext(),
     ) -> None:
         self._recorder = recorder
         self._permits = permits
         self._on_diverged = on_diverged
+        self._noting = noting
         self._live = Live(recorder) if live else None
         self._at = recorder.executor.start
         self._aliases: dict[Name, Name] = {}
@@ -182,7 +187,8 @@ class Walk:
         __tracebackhide__ = True
         if self._live is not None or at.chain in self._recorder.checker.failed:
             raise Failed(failure, at)
-        live, _ = self._retrace()
+        with self._noting(failure, at):
+            live, _ = self._retrace()
         found = next((item for item in live.failures() if item.origin == failure.origin), None)
         if found is not None:
             self._recorder.checker.failed.add(at.chain)

@@ -54,6 +54,10 @@ def differences(one: Any, other: Any, where: Place, same: Same) -> Iterator[Diff
     elif isinstance(one, Mapping) and isinstance(other, Mapping):
         yield from _in_mapping(one, other, where, same)
     elif is_list(one) and is_list(other):
+        _, gone, come = _paired(list(one), list(other), (*where, ANY), same, exactly=True)
+        if not gone and not come:
+            yield Difference(where, one, other)  # in another order
+            return
         for first, second in zip(one, other, strict=False):
             yield from differences(first, second, (*where, ANY), same)
         yield from _rest(one[len(other) :], other[len(one) :], (*where, ANY))

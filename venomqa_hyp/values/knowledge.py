@@ -22,7 +22,7 @@ from venomqa_hyp.values.chunks import NUMBER, Shape, shapes_of, vary
 from venomqa_hyp.values.comparison import Difference, differences
 from venomqa_hyp.values.digest import canonical_text, hash_text
 from venomqa_hyp.values.identity import CLOCK_READING, Named, identify
-from venomqa_hyp.values.trees import HELD, KEY, Hole, Place, Reader, Unit, place_text
+from venomqa_hyp.values.trees import HELD, KEY, Hole, Place, Reader, Unit, is_list, place_text
 
 #: Part of a state -> (its digest, what it shows).
 Shown = Mapping[str, tuple[str, Any]]
@@ -255,14 +255,19 @@ class Knowledge:
             for hole in found:
                 key = made.maker, hole.place
                 before = self._proven.get(key, _CONSTANT)
-                kind = max(before, _kind(hole, made, varies=hole.name not in others))
+                kind = max(before, self._kind(hole, made, varies=hole.name not in others))
                 self.version += kind > before and key in self._proven
                 self._proven[key] = kind
         for made, found in holes:
             for hole in found:
                 kind = self._proven[made.maker, hole.place]
-                if kind != _CONSTANT and _kind(hole, made, varies=hole.name not in common):
+                if kind != _CONSTANT and self._kind(hole, made, varies=hole.name not in common):
                     self._add(hole, made, kind)
+
+    def _kind(self, hole: Hole, made: Made, *, varies: bool) -> int:
+        if self.fresh.get(hole.name) == CLOCK_READING:
+            return _CLOCK  # also where another reading is compared with it much later
+        return _kind(hole, made, varies=varies)
 
     def _add(self, hole: Hole, made: Made, kind: int) -> None:
         label = made.label if hole.name[0] == HASH else CLOCK_READING if kind == _CLOCK else ""
@@ -283,7 +288,10 @@ class Knowledge:
                 values.setdefault(found.where, [found.first]).append(found.second)
         learned = False
         for place, found_there in values.items():
-            if (shapes := _shapes(found_there)) and self._reader.read_coarsely(place, shapes):
+            shapes = _shapes(found_there)
+            if _are_shuffled(found_there):
+                learned |= self._reader.read_unordered(place)
+            elif shapes and self._reader.read_coarsely(place, shapes):
                 learned = True
                 self._forget_below(place)
         if learned:
@@ -305,6 +313,13 @@ def _kind(hole: Hole, made: Made, *, varies: bool) -> int:
     if near or (varies and is_written_time(hole.name, hole.spelled)):
         return _CLOCK
     return _ID if varies else _CONSTANT
+
+
+def _are_shuffled(values: Sequence[Any]) -> bool:
+    """Return whether lists hold the same in other orders."""
+    if not all(map(is_list, values)):
+        return False
+    return len({tuple(sorted(map(pattern_of, item))) for item in values}) == 1
 
 
 def _shapes(values: Sequence[Any]) -> frozenset[Shape]:

@@ -75,12 +75,14 @@ class Reader:
 
     :ivar coarse: places where whole chunks of a text, or small numbers, are atoms: their shapes.
     :ivar whole: chunks that stood there, and are atoms wherever else they stand.
+    :ivar unordered: places of lists whose order says nothing.
     :ivar erased: places that count for nothing, joined by dots.
     """
 
     coarse: dict[Place, set[Shape]] = attrs.field(factory=dict)
     erased: frozenset[str] = frozenset()
     whole: set[str] = attrs.field(factory=set, init=False)
+    unordered: set[Place] = attrs.field(factory=set, init=False)
     _known: dict[tuple[Place, str], Unit] = attrs.field(factory=dict, init=False)
 
     def units(self, part: str, data: object) -> list[Unit]:
@@ -104,10 +106,18 @@ class Reader:
             self._known.clear()
         return bool(added)
 
+    def read_unordered(self, place: Place) -> bool:
+        """Take no notice of the order of a list at a place; return whether that is new."""
+        if place in self.unordered:
+            return False
+        self.unordered.add(place)
+        self._known.clear()
+        return True
+
     def changes(self, part: str) -> bool:
         """Return whether a part is not read as it is shown."""
         dotted = f"{part}."
-        return any(place[0] == part for place in self.coarse) or any(
+        return any(place[0] == part for place in (*self.coarse, *self.unordered)) or any(
             place == part or place.startswith(dotted) for place in self.erased
         )
 
@@ -171,15 +181,15 @@ class Reader:
                 found.bag([self.unit(row, at) for row in rows])
         elif isinstance(value, Mapping):
             self._read_mapping(value, at, found)
+        elif isinstance(value, AbstractSet) or (at in self.unordered and is_list(value)):
+            found.text(f"{type(value).__name__} ")
+            found.bag([self.unit(item, (*at, ANY)) for item in value])
         elif is_list(value):
             found.text(f"{type(value).__name__}[")
             for item in value:
                 self._read(item, (*at, ANY), found)
                 found.text(",")
             found.text("]")
-        elif isinstance(value, AbstractSet):
-            found.text(f"{type(value).__name__} ")
-            found.bag([self.unit(item, (*at, ANY)) for item in value])
         else:
             found.text(canonical_text(value))
 
@@ -306,18 +316,6 @@ def place_text(place: Place) -> str:
     if shown[1:2] == ["tables"]:
         del shown[1]
     return ".".join(shown)
-
-
-def map_text(value: Any, change: Callable[[str], str]) -> Any:
-    """Return a value in which each text, also of keys, is changed."""
-    kind = type(value)
-    if kind is str:
-        return change(value)
-    if kind is dict:
-        return {map_text(key, change): map_text(item, change) for key, item in value.items()}
-    if kind in (list, tuple, set, frozenset):
-        return kind([map_text(item, change) for item in value])
-    return value
 
 
 def _plain(text: str) -> Unit:

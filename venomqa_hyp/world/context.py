@@ -7,7 +7,7 @@ from venomqa_hyp.errors import DefinitionError, RollbackError
 from venomqa_hyp.values import snapshot
 
 
-class Context(MutableMapping[str, object]):
+class Context(MutableMapping[str, Any]):
     """What actions remember for later ones: ids, tokens. It rolls back with the World."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Context(MutableMapping[str, object]):
         """Remove ``key``; nothing happens when there is none."""
         self._values.pop(key, None)
 
-    def values_under(self, key: str) -> list[object]:
+    def values_under(self, key: str) -> list[Any]:
         """Return what is held under ``key``: the elements of a collection, or the one value."""
         return values_under(self._values, key)
 
