@@ -268,7 +268,7 @@ def ids() -> list[Kind]:
         Kind("ETag strong", lambda: f'"{token(16)}"'),
         Kind("ETag weak", lambda: f'W/"{token(10)}"'),
         Kind("ETag number", lambda: f'"{milliseconds()}"'),
-        Kind("stream id", lambda: f"{milliseconds()}-0"),
+        Kind("stream id", lambda: f"{milliseconds()}-{secrets.randbelow(9) + 1}"),
         Kind("JWT", access_token, in_seconds=True),
         Kind("Bearer token", lambda: f"Bearer {secrets.token_urlsafe(24)}"),
         Kind("session cookie", lambda: session_cookie({"sid": token(12)}), in_seconds=True),

@@ -125,6 +125,8 @@ class Exploration:
             self._explorer = self._new_explorer()  # the fresh World began in another state
         choice = self._explorer.pick()
         if choice is None:
+            if self._explorer.is_exhausted:
+                self._explorer.prove_merges(self._limits.max_steps - self._executed)
             return "exhausted" if self._explorer.is_exhausted else "strategy"
         if self._executed + self._explorer.cost(choice) > self._limits.max_steps:
             return "max_steps"

@@ -1,5 +1,6 @@
 """Returns to states and goes on from there: executes what a strategy picks."""
 
+import math
 from collections.abc import Sequence
 from random import Random
 
@@ -50,6 +51,7 @@ class Explorer:
         self._random = random
         self._max_depth = max_depth
         self._nodes: dict[tuple[object, ...], Node] = {}
+        self._merged: dict[str, Position] = {}
         self.root = self._add(Node(0, recorder.executor.start))
 
     @property
@@ -115,6 +117,18 @@ class Explorer:
             self.executed += self._recorder.executor.executed - before
             self.atlas.executed[option.action.name] += 1
 
+    def prove_merges(self, limit: float = math.inf) -> None:
+        """Execute steps that were recalled so far, where the path to their state was another.
+
+        Each action once, and after each that led to a known state; so where nothing else is left.
+
+        :param limit: executions at most.
+        :raises Diverged: one of them does something else there.
+        """
+        until = self._recorder.executor.executed + limit
+        for reached in self._merged.values():
+            self._recorder.prove_merge(reached, until)
+
     def learn(self, drafts: Sequence[Draft]) -> Node:
         """Take over the steps of a test case, and return where they led."""
         node = self.root
@@ -150,6 +164,7 @@ class Explorer:
             there = self._add(Node(len(self.atlas.nodes), reached, node), key)
         else:
             there = known
+            self._merged.setdefault(draft.action.name, reached)
             self._shorten(known, node, reached)
         node.children.append(there)
         self.atlas.here = there

@@ -56,6 +56,7 @@ class Recorder:
         self.rejected = 0
         self._proven: set[str] = set()
         self._recall_proven: set[str] = set()
+        self._merge_proven: set[tuple[str, str]] = set()
         self._begin()
 
     def exchange(self, world: World) -> None:
@@ -209,6 +210,35 @@ class Recorder:
             self._recall_proven.add(taken.step.action)
             mover.leave()
             self.travel.repeat(base, found)
+
+    def prove_merge(self, reached: Position, until: float) -> None:
+        """Execute the recorded steps that leave a known state, each action once, on another path.
+
+        :param reached: that state, as the other path reached it.
+        :param until: how many executions there may be by the end.
+        :raises Diverged: one of them does something else there.
+        """
+        assert reached.parent is not None
+        assert reached.taken is not None
+        leaving: dict[str, tuple[str, Record]] = {}
+        for (state_id, key), record in self._records.items():
+            if state_id == reached.state.id and record.after.taken is not None:
+                leaving.setdefault(record.after.taken.step.action, (key, record))
+        for action, (key, record) in leaving.items():
+            pair = reached.taken.step.action, action
+            if (
+                pair in self._merge_proven
+                or self.executor.executed + self.cost(reached, "") > until
+            ):
+                continue
+            self._merge_proven.add(pair)
+            base = self.travel.go(reached.parent)
+            self.executor.mover.leave()
+            there = self.travel.repeat(base, reached)
+            assert record.after.taken is not None
+            found = self._recall(there, record.after.taken.draft, record, key)
+            if found is not None:
+                self.travel.repeat(there, found)
 
     def _refresh(self) -> None:
         """Number known states by what was learned, and forget the steps that leave others."""

@@ -55,6 +55,14 @@ class Guidance:
         explorer = self._explorer
         return explorer is not None and explorer.is_exhausted and explorer.is_complete
 
+    def prove_merges(self) -> None:
+        """Execute what was only recalled where paths met, as nothing else is left.
+
+        :raises Diverged: the World does not repeat itself.
+        """
+        if self._explorer is not None:
+            self._explorer.prove_merges()
+
     def begin(self, provider: VenomProvider, positions: Mapping[str, int], walks: float) -> None:
         """Begin a generated test case: leave it to Hypothesis, or explore and lead it there.
 

@@ -197,6 +197,8 @@ class VenomStateMachine(RuleBasedStateMachine):
             return
         own = positions.keys() - self.venom_definition.actions.keys() - {"no_action_enabled"}
         nothing_left = run.guidance.is_done and not own and not run.ledger.failing
+        if nothing_left and run.budget.has_time():
+            run.guidance.prove_merges()
         if nothing_left or not run.budget.has_time():
             raise StopRun
         run.guidance.begin(provider, positions, walks=0.5 if own else 0.0)
