@@ -86,6 +86,7 @@ class Executor:
         self.latecomers = Latecomers(world)
         self.reads = Reads()
         self._on_step = on_step
+        self._renumbered: dict[str, tuple[int, str]] = {}
         self._makers: dict[str, set[str]] = {}
         self._initial: State | None = None
         self._details: OrderedDict[str, State] = OrderedDict()
@@ -214,15 +215,19 @@ class Executor:
     def renumbered(self, at: Position) -> Position | None:
         """Return a position with its fresh atoms numbered by what is known now.
 
-        ``None`` where what was observed there is not at hand any more.
+        ``None`` where what was observed there is not at hand any more, or is another state now.
         """
-        state = at.state
-        if state.version == self.knowledge.version:
+        state, version = at.state, self.knowledge.version
+        if state.version == version:
             return at
         if not self.has_data(state):
             return None
         now = self.identified(self.with_data(state), self.rules.bundled(at))
         if now.id != state.id:
+            since, known = self._renumbered.get(state.id, (-1, ""))
+            if since == version and known != now.id:
+                return None  # what was learned tells it from others that it was taken for
+            self._renumbered[state.id] = version, now.id
             self.aliases.setdefault(now.id, state.id)
         return attrs.evolve(at, state=attrs.evolve(now, id=state.id))
 

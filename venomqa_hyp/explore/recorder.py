@@ -170,6 +170,7 @@ class Recorder:
         before = self.executor.renumbered(execution.base) or execution.base
         key = self.executor.key_of(before, execution.step)
         assert key is not None, "it was told from others"
+        self._note_path(before)
         position = self.executor.arrive(attrs.evolve(execution, base=before), key)
         taken = position.taken
         assert taken is not None
@@ -192,6 +193,18 @@ class Recorder:
         else:
             self.checker.check_again(position)
         return position
+
+    def _note_path(self, at: Position) -> None:
+        """Add the states of a path that were not known, since it was taken for another."""
+        known = self.graph.states
+        for there in at.path if at.state.id not in known else ():
+            before, taken = there.parent, there.taken
+            assert before is not None
+            assert taken is not None
+            if there.state.id not in known and before.state.id in known:
+                transition = Transition(before.state.id, taken.step, there.state.id, taken.result)
+                key = self.executor.key_of(before, taken.step) or str(taken.step)
+                self.graph.add(transition, key, self.executor.with_data(there.state))
 
     def _prove_recall(self, at: Position, found: Position) -> None:
         """Execute a recorded step where it was not executed before, once for each action.
@@ -236,7 +249,11 @@ class Recorder:
             self.executor.mover.leave()
             there = self.travel.repeat(base, reached)
             assert record.after.taken is not None
-            found = self._recall(there, record.after.taken.draft, record, key)
+            draft = record.after.taken.draft
+            resolved = self.executor.rules.resolve(there, draft)
+            if resolved is None or self.executor.key_of(there, resolved[0]) != key:
+                continue  # the pools of this path hold other values in that place
+            found = self._recall(there, draft, record, key)
             if found is not None:
                 self.travel.repeat(there, found)
 

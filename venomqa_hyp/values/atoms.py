@@ -70,7 +70,8 @@ Made = list[str | Atom | Encoded] | None
 UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*"
-_OF_HASH = r"[^\s\"',;]+"
+#: Commas stand between parameters: ``$argon2id$v=19$m=65536,t=3,p=4$``.
+_OF_HASH = r"(?:[^\s\"',;]|,(?=[a-z]+=\d))+"
 _SMALLEST_NUMBER = 1_000_000
 _MANY_DECIMALS = 6
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)

@@ -75,6 +75,8 @@ class Knowledge:
         self.version = 0
         self._constant: frozenset[Name] = frozenset()
         self._proven: dict[tuple[str, Place], int] = {}
+        self._steady: dict[Name, tuple[str, Place]] = {}
+        self._derived: set[tuple[str, Place]] = set()
         self._reader = Reader(erased=frozenset(erased))
         self._parts: dict[tuple[str, str], _Read] = {}
 
@@ -121,6 +123,17 @@ class Knowledge:
 
         :param held: values that a path holds besides: the clocks in them are ids.
         """
+        clocks = {name for item in held for name in self.atoms_in(item)}
+        return self._named(shown, clocks, links=True)
+
+    def _identity(self, shown: Shown, *, links: bool) -> str:
+        return self._named(shown, (), links=links).identity
+
+    def _named(self, shown: Shown, held: Iterable[Name], *, links: bool) -> Named:
+        """Return what identifies a state.
+
+        :param links: whether a clock that a path holds is an id.
+        """
         plain: list[str] = []
         units: list[Unit] = []
         reads = self._reads(shown)
@@ -132,9 +145,10 @@ class Knowledge:
                 plain.append(f"{part}={digest}")
         if not units:
             return Named(hash_text(";".join(plain)), ())
-        held_names = {name for part in HOLDING if part in shown for name in reads[part].names}
-        held_names.update(name for item in held for name in self.atoms_in(item))
-        clocks = {name for name in held_names if self.fresh.get(name) == CLOCK_READING}
+        clocks: set[Name] = set()
+        if links:
+            names = {name for part in HOLDING if part in shown for name in reads[part].names}
+            clocks = {name for name in names.union(held) if self.fresh.get(name) == CLOCK_READING}
         named = identify(units, self.fresh, clocks)
         return Named(hash_text(";".join([*plain, named.identity])), named.names)
 
@@ -189,9 +203,12 @@ class Knowledge:
         for _ in range(_ATTEMPTS):
             for other in made[1:]:
                 self._learn(made[0], other)
-            if len({self.identify(item.after).identity for item in made}) == 1:
+            # Whether two clocks were read in the same second says nothing.
+            if len({self._identity(item.after, links=False) for item in made}) == 1:
                 return True
-            if not self._learn_coarse([item.after for item in made]):
+            sampled = len(made) > 2
+            derived = [self._learn_derived(made[0], item, sampled=sampled) for item in made[1:]]
+            if not any(derived) and not self._learn_coarse([item.after for item in made]):
                 break
         return False
 
@@ -256,8 +273,13 @@ class Knowledge:
                 key = made.maker, hole.place
                 before = self._proven.get(key, _CONSTANT)
                 kind = max(before, self._kind(hole, made, varies=hole.name not in others))
-                self.version += kind > before and key in self._proven
+                if kind > before and key in self._proven:
+                    self.version += 1
+                    self._derive(key)
+                    kind = _CLOCK
                 self._proven[key] = kind
+                if kind == _CONSTANT:
+                    self._steady[hole.name] = key
         for made, found in holes:
             for hole in found:
                 kind = self._proven[made.maker, hole.place]
@@ -267,10 +289,47 @@ class Knowledge:
     def _kind(self, hole: Hole, made: Made, *, varies: bool) -> int:
         if self.fresh.get(hole.name) == CLOCK_READING:
             return _CLOCK  # also where another reading is compared with it much later
+        if (made.maker, hole.place) in self._derived:
+            return _CLOCK
         return _kind(hole, made, varies=varies)
+
+    def _derive(self, key: tuple[str, Place]) -> None:
+        """Take what a maker leaves at a place for a clock: it was the same twice, and is not now.
+
+        A signature with a time in it is one: which of them are equal depends on the second.
+        """
+        self._derived.add(key)
+        names = [name for name, left_by in self._steady.items() if left_by == key]
+        self.fresh.update(dict.fromkeys(names, CLOCK_READING))
+
+    def _learn_derived(self, first: Made, second: Made, *, sampled: bool) -> bool:
+        """Find what differs, and came out the same before; return whether that is new.
+
+        :param sampled: whether many executions were compared; one of them may have come out the
+            same as what another step left.
+        """
+        learned = False
+        for found in self.differing(first.after, second.after):
+            if pattern_of(found.first) != pattern_of(found.second):
+                continue
+            names = self.atoms_in(found.first) ^ self.atoms_in(found.second)
+            if not sampled and names.isdisjoint(self._steady):
+                continue
+            for name in names - self._constant:
+                if self.fresh.get(name) == CLOCK_READING:
+                    continue
+                if key := self._steady.get(name):
+                    self._derive(key)
+                self.fresh[name] = CLOCK_READING
+                learned = True
+        self.version += learned
+        return learned
 
     def _add(self, hole: Hole, made: Made, kind: int) -> None:
         label = made.label if hole.name[0] == HASH else CLOCK_READING if kind == _CLOCK else ""
+        if (made.maker, hole.place) in self._derived and self.fresh.get(hole.name) == "":
+            self.version += 1
+            del self.fresh[hole.name]
         self.fresh.setdefault(hole.name, label)
 
     def _forget_below(self, place: Place) -> None:
