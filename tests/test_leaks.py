@@ -29,7 +29,7 @@ from venomqa_hyp import (
 )
 from venomqa_hyp.errors import InvariantViolated, RollbackError, WorldError
 from venomqa_hyp.explore import Draft, Picked, Position, Recorder
-from venomqa_hyp.stateful import DivergenceWarning, LateWriteWarning
+from venomqa_hyp.stateful import DivergenceWarning
 from venomqa_hyp.world import Mover
 
 SEEDS = range(10)
@@ -201,7 +201,6 @@ def run(
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("error")
         warnings.simplefilter("always", DivergenceWarning)
-        warnings.simplefilter("ignore", LateWriteWarning)
         try:
             run_state_machine_as_test(seed(number)(machine), settings=chosen)
         except (InvariantViolated, RollbackError) as raised:

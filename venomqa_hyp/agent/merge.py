@@ -68,6 +68,7 @@ def merge(
         exhausted=next((item.exhausted for item in all_ if item.exhausted), None),
         ended_by=", ".join(sorted({item.ended_by for item in all_})),
         loops=tuple(sorted({loop for item in all_ for loop in item.loops})),
+        late_writes=tuple(sorted({text for item in all_ for text in item.late_writes})),
         volatile=tuple(sorted({place for item in all_ for place in item.volatile})),
         skipped="; ".join(item.skipped or "" for item in all_) if _all_skipped(all_) else None,
         worker_failures=(*worker_failures, *apart.values()),

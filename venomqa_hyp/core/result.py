@@ -35,6 +35,7 @@ class ExplorationResult:
         were left out when states were compared.
     :ivar skipped: why nothing was executed: this is the record of an earlier run.
     :ivar refuted: failures that were seen, but not when the same steps were executed again.
+    :ivar late_writes: what the API still wrote after its replies, and the run waited for, in words.
     :ivar fixed: failures of earlier runs that do not show any more.
     :ivar worker_failures: what became of the workers of a parallel run that did not end well.
     """
@@ -57,6 +58,7 @@ class ExplorationResult:
     worker_failures: tuple[str, ...] = ()
     refuted: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
+    late_writes: tuple[str, ...] = ()
 
     @property
     def states_visited(self) -> int:

@@ -158,11 +158,10 @@ class Executor:
         step, picks, left = resolved
         before, since, chain = base.state, time(), self.mover.chain
         self.mover.lose()  # until the step is through
+        shown = self.world.observe() if look else self.latecomers.before()
         start, asked = perf_counter(), self.reads.begin(self.world)
         result = self.act(step)
-        arrived = self.latecomers.observe(step.action, result)
-        if look:
-            arrived = self.latecomers.look(step.action, result, arrived)
+        arrived = self.latecomers.observe(step.action, result, shown, look=look)
         seconds = perf_counter() - start
         if arrived.exact == before.exact:
             self.reads.note(self.world, arrived, asked)

@@ -35,8 +35,11 @@ class Live:
         if resolved is None:
             return None
         step, picks, left = resolved
+        late = self._executor.latecomers
+        shown = late.before()
         result = self._executor.act(step)
-        self._executor.latecomers.wait(step.action, result)
+        if shown is not None:
+            late.observe(step.action, result, shown)
         state = State("", {}, self._executor.world.context.save())
         self.at = rules.after(self.at, left, Taken(draft, step, picks, result), state, step.key)
         return self.at

@@ -54,15 +54,15 @@ def twice(executor: Executor, go: Go, at: Position, draft: Draft) -> Execution |
         raise
     except Diverged as diverged:
         late = executor.latecomers
-        before = dict(late.seconds)
+        known = late.known
         executor.execute(go(at), draft, look=True)
         executor.mover.lose()
-        if late.seconds != before:
+        if late.known != known:
             # It wrote after its reply, and was observed too early.
             try:
                 return _twice(executor, go, at, draft)
             except Diverged:
-                late.seconds = before  # waiting does not help
+                late.restore(known)  # waiting does not help
                 raise
         if diverged.divergence.places and _is_made_at_random(executor, go, at, draft):
             return _twice(executor, go, at, draft)
@@ -83,7 +83,7 @@ def _is_made_at_random(executor: Executor, go: Go, at: Position, draft: Draft) -
 def _twice(executor: Executor, go: Go, at: Position, draft: Draft) -> Execution | None:
     base = go(at)
     executor.mover.save()
-    first = executor.execute(base, draft, look=executor.latecomers.are_likely)
+    first = executor.execute(base, draft)
     if first is None:
         return None
     reads: tuple[Read, ...] = ()

@@ -4,7 +4,7 @@ from venomqa_hyp.stateful.guidance import ActionDraws
 from venomqa_hyp.stateful.idle import IdleActionWarning
 from venomqa_hyp.stateful.internals import as_in_test_case
 from venomqa_hyp.stateful.machine import VenomStateMachine, venom_machine
-from venomqa_hyp.stateful.run import DivergenceWarning, LateWriteWarning, Run
+from venomqa_hyp.stateful.run import DivergenceWarning, Run
 from venomqa_hyp.stateful.saved import FailureFileWarning
 from venomqa_hyp.stateful.scope import watching
 
@@ -13,7 +13,6 @@ __all__ = [
     "DivergenceWarning",
     "FailureFileWarning",
     "IdleActionWarning",
-    "LateWriteWarning",
     "Run",
     "VenomStateMachine",
     "as_in_test_case",

@@ -28,10 +28,6 @@ class DivergenceWarning(UserWarning):
     """The World did not repeat itself, so the run went on without its record."""
 
 
-class LateWriteWarning(UserWarning):
-    """The API wrote after it had answered, and the run waited for that."""
-
-
 class StopRun(BaseException):
     """Ends all test cases: Hypothesis would take an ``Exception`` for a finding.
 
@@ -142,8 +138,6 @@ class Run:
                     self.settler.confirm(finding)
         for finding in self.ledger.of(Status.CONFIRMED, Status.STEERED):
             self.settler.shorten(finding)
-        # Without the record nothing is compared any more, so there is nothing to wait for.
-        self.session.recorder.executor.latecomers.seconds.clear()
         if not is_first or not self.is_whole:
             return
         if self.definition.on_divergence == "error":
@@ -246,12 +240,8 @@ class Run:
                 DivergenceWarning,
                 stacklevel=2,
             )
-        if not self.session.is_open:
-            return
-        executor = self.session.recorder.executor
-        for text in executor.latecomers.described:
-            warnings.warn(text, LateWriteWarning, stacklevel=2)
-        if found_nothing:
+        if found_nothing and self.session.is_open:
+            executor = self.session.recorder.executor
             idle = describe_idle(executor, self.session.recorder.rejected)
             if idle is not None:
                 warnings.warn(f"{machine}: {idle}", IdleActionWarning, stacklevel=2)
@@ -273,6 +263,7 @@ class Run:
             divergence=self.divergence,
             exhausted=self.guidance.exhausted if self.divergence is None else None,
             volatile=executor.knowledge.volatile,
+            late_writes=executor.latecomers.described,
             refuted=tuple(item.reason for item in self.ledger.of(Status.REFUTED)),
             fixed=tuple(self.fixed),
         )
