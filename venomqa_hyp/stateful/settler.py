@@ -225,12 +225,15 @@ class Settler:
         return best.end
 
     def _attempt(self, drafts: Sequence[Draft]) -> Trial:
-        """Execute drafts, on the record while it can be used."""
+        """Execute drafts, on the record while it can be used; note what else fails."""
         if self.is_recorded:
-            return attempt(self._session.recorder, drafts)
-        if self._session.renews_fast:
-            self._session.renew()  # what nobody observes is as it was only there
-        return attempt_live(self._session.recorder, drafts)
+            tried = attempt(self._session.recorder, drafts)
+        else:
+            if self._session.renews_fast:
+                self._session.renew()  # what nobody observes is as it was only there
+            tried = attempt_live(self._session.recorder, drafts)
+        self.see([item for item in tried.failures if not self._ledger.find(item.origin)], tried.end)
+        return tried
 
 
 INITIAL = (

@@ -9,7 +9,8 @@ import attrs
 from venomqa_hyp.core import State
 from venomqa_hyp.world.world import Checkpoint, World
 
-MAX_CHECKPOINTS = 128
+#: Checkpoints that are kept: more of them where taking one costs fewer seconds than that.
+MAX_CHECKPOINTS, MAX_CHEAP, CHEAP = 128, 1_024, 0.02
 
 
 class Located(Protocol):
@@ -81,7 +82,8 @@ class Mover(Generic[Place]):
             return
         self._forget(here.state.id)
         self._saved[here.state.id] = self._take(here)
-        if len(self._saved) > MAX_CHECKPOINTS:
+        is_cheap = self._taking_seconds / self._taken < CHEAP
+        while len(self._saved) > (MAX_CHEAP if is_cheap else MAX_CHECKPOINTS):
             self._forget(next(iter(self._saved)))
 
     def saved(self, state_id: str) -> Place | None:
