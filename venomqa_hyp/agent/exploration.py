@@ -85,7 +85,7 @@ class Exploration:
     def found_nothing(self) -> bool:
         """Whether it found nothing, though it had steps enough for each action."""
         enough = self._executed >= ENOUGH * len(self.run.definition.actions)
-        ended = self.ended_by in ("exhausted", "strategy") or (enough and bool(self.ended_by))
+        ended = self.ended_by == "exhausted" or (enough and bool(self.ended_by))
         return ended and not self.run.ledger.failing
 
     def note_found(self, error: Exception) -> None:

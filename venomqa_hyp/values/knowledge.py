@@ -19,7 +19,7 @@ from venomqa_hyp.values.atoms import (
     reads_clock,
 )
 from venomqa_hyp.values.chunks import NUMBER, Shape, shapes_of, vary
-from venomqa_hyp.values.comparison import Difference, differences
+from venomqa_hyp.values.comparison import ABSENT, Difference, differences
 from venomqa_hyp.values.digest import canonical_text, hash_text
 from venomqa_hyp.values.identity import CLOCK_READING, Named, identify
 from venomqa_hyp.values.trees import HELD, KEY, Hole, Place, Reader, Unit, is_list, place_text
@@ -310,6 +310,8 @@ class Knowledge:
         """
         learned = False
         for found in self.differing(first.after, second.after):
+            if ABSENT in (found.first, found.second):
+                continue
             if pattern_of(found.first) != pattern_of(found.second):
                 continue
             names = self.atoms_in(found.first) ^ self.atoms_in(found.second)
