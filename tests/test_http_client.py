@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from typing import Any
@@ -612,3 +613,12 @@ def test_the_client_passes_the_conformance_suite() -> None:
         client.auth = ("ada", str(random.random()))
 
     check_rollbackable(lambda: HttpClient("http://127.0.0.1:9"), [set_cookie, set_header, log_in])
+
+
+def test_a_transport_that_answers_at_once_is_recorded() -> None:
+    """As httpx's own for tests; the time is what it took here."""
+    transport = httpx.MockTransport(lambda request: httpx.Response(204))
+    with closing(HttpClient("http://127.0.0.1:1", transport=transport)) as client:
+        assert client.get("/").status_code == 204
+        (record,) = client.history
+    assert record.duration >= 0

@@ -14,7 +14,7 @@ from venomqa_hyp.core import State
 from venomqa_hyp.errors import RollbackError
 from venomqa_hyp.explore import Draft, Drawn, Position, Recorder
 from venomqa_hyp.world import Mover
-from venomqa_hyp.world.mover import MAX_CHECKPOINTS
+from venomqa_hyp.world.mover import MAX_CHEAP
 
 SYSTEMS: dict[str, Callable[[], Any]] = {"stack": Stack, "snapshots": Snapshots}
 
@@ -145,9 +145,9 @@ def test_chains_name_the_steps_really_executed() -> None:
 def test_old_checkpoints_are_forgotten() -> None:
     """However long the run, the store holds a bounded number of them, and none after the end."""
     walker = Walker(Snapshots())
-    places = walker.walk(2 * MAX_CHECKPOINTS)
-    assert walker.system.taken == 2 * MAX_CHECKPOINTS
-    assert len(walker.system.live) <= MAX_CHECKPOINTS + 1
+    places = walker.walk(2 * MAX_CHEAP)
+    assert walker.system.taken == 2 * MAX_CHEAP
+    assert len(walker.system.live) <= MAX_CHEAP + 1
     assert not walker.has_checkpoint(places[0])
     assert walker.has_checkpoint(places[-2])
     walker.mover.close()
@@ -157,10 +157,10 @@ def test_old_checkpoints_are_forgotten() -> None:
 def test_a_checkpoint_that_was_used_lately_is_kept() -> None:
     """The one that is forgotten is that which nobody went back to for longest."""
     walker = Walker(Snapshots())
-    first, *_ = walker.walk(MAX_CHECKPOINTS)
+    first, *_ = walker.walk(MAX_CHEAP)
     assert walker.has_checkpoint(first)
     walker.mover.go_back(first.state.id)
-    for number in range(MAX_CHECKPOINTS // 2):
+    for number in range(MAX_CHEAP // 2):
         walker.take(f"t{number}")
     assert walker.has_checkpoint(first)
 

@@ -14,7 +14,7 @@ from venomqa_hyp.world import World
 
 #: Seconds to look for late writes, and between two looks.
 LOOK, PAUSE = 0.1, 0.005
-#: An action is looked at so often with each status.
+#: An action is looked at so often with each status; once where it was refused.
 LOOKS = 2
 #: Seconds that late writes may take: at least, as a multiple of what was seen, and at most.
 SHORTEST, SLOWER, LONGEST = 0.5, 10, 5.0
@@ -72,7 +72,8 @@ class Latecomers:
         """
         key = action, result.status
         seen = self._awaited(key, before)
-        if look or (self.are_likely and self._looks[key] < LOOKS):
+        wanted = LOOKS if result.success else 1
+        if look or (self.are_likely and self._looks[key] < wanted):
             return self._look(key, seen, before)
         return seen
 

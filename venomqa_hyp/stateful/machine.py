@@ -364,9 +364,13 @@ def _without_explaining(given: Settings) -> Settings:
 def _scope(machine: Any, given: Settings | None) -> Iterator[None]:
     __tracebackhide__ = True
     shrinks = given is None or Phase.shrink in given.phases
-    step_count = (given or Settings()).stateful_step_count
+    chosen = given or Settings()
     problems: list[Warning] = []
-    with run_scope(shrinks=shrinks, step_count=step_count):
+    with run_scope(
+        shrinks=shrinks,
+        step_count=chosen.stateful_step_count,
+        multiple=chosen.report_multiple_bugs,
+    ):
         if _is_ours(machine) and machine.venom_definition.rollback and _is_kept(given):
             run, _ = find_run(machine, machine.venom_definition)
             folder = FailureFolder()

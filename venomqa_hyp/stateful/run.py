@@ -48,6 +48,7 @@ class Run:
 
     :param shrinks: whether failures are to be made short.
     :param step_count: the most steps of a test case.
+    :param multiple: whether several failures are raised together.
     :param seconds: time for all of it.
     :param is_whole: whether these are all test cases of a machine, and not one driven by hand.
     :ivar stopped: what ended all test cases.
@@ -59,11 +60,13 @@ class Run:
         *,
         shrinks: bool = True,
         step_count: int = 50,
+        multiple: bool = True,
         seconds: float = math.inf,
         on_step: OnStep | None = None,
         is_whole: bool = False,
     ) -> None:
         self.definition = definition
+        self.multiple = multiple
         self.ledger = Ledger()
         self.budget = Budget(monotonic() + seconds)
         self.session = Session(definition, None if on_step is None else lambda: on_step(self))
@@ -175,6 +178,8 @@ class Run:
         """
         (finding,) = self.settler.see([failure], at)
         error = self.settler.error_of(failure)
+        if final:
+            self.settler.note_lives_on(error)
         if final and finding.status in REAL and finding.path.depth < at.depth:
             error.add_note(steps_of("A shorter path was found", finding.path))
             self.ledger.advance(finding, Status.REPORTED)

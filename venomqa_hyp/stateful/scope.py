@@ -22,6 +22,7 @@ _on_step: ContextVar[OnStep | None] = ContextVar("venomqa_on_step", default=None
 class _Scope:
     shrinks: bool
     step_count: int
+    multiple: bool
     runs: dict[type, Run] = attrs.field(factory=dict)
 
 
@@ -39,14 +40,17 @@ def watching(on_step: OnStep) -> Iterator[None]:
 
 
 @contextmanager
-def run_scope(*, shrinks: bool = True, step_count: int = 50) -> Iterator[None]:
+def run_scope(
+    *, shrinks: bool = True, step_count: int = 50, multiple: bool = True
+) -> Iterator[None]:
     """Keep one run per machine within, and end them all on leaving.
 
     :param shrinks: whether failures are to be made short.
     :param step_count: the most steps of a test case.
+    :param multiple: whether several failures are raised together.
     """
     __tracebackhide__ = True
-    scope = _Scope(shrinks, step_count)
+    scope = _Scope(shrinks, step_count, multiple)
     token = _scope.set(scope)
     try:
         with ending_in_order(), ExitStack() as ending:
@@ -68,6 +72,7 @@ def find_run(machine: type, definition: Definition) -> tuple[Run, bool]:
             definition,
             shrinks=scope.shrinks,
             step_count=scope.step_count,
+            multiple=scope.multiple,
             on_step=_on_step.get(),
             is_whole=True,
         )
@@ -102,7 +107,7 @@ def end_run(machine: object, run: Run) -> None:
     for item in others:
         if isinstance(item, DivergenceError):
             run.note_refuted(item)
-    _raise(coming, found, others)
+    _raise(coming, found, others, together=run.multiple)
 
 
 def _found(run: Run, coming: BaseException | None) -> list[BaseException]:
@@ -118,12 +123,18 @@ def _found(run: Run, coming: BaseException | None) -> list[BaseException]:
 
 
 def _raise(
-    coming: BaseException | None, found: list[BaseException], others: list[BaseException]
+    coming: BaseException | None,
+    found: list[BaseException],
+    others: list[BaseException],
+    *,
+    together: bool,
 ) -> None:
     """Raise the failures together, or else the first of the others; the rest becomes notes."""
     __tracebackhide__ = True
     if isinstance(coming, KeyboardInterrupt):
         others, found = [*found[1:], *others], [coming]
+    if not together:
+        others, found = [*found[1:], *others], found[:1]
     first = _joined(found) or next(iter(others), None)
     if first is None:
         return

@@ -181,11 +181,15 @@ class Settler:
             error.add_note(INITIAL)
         else:
             error.add_note(steps_of("Shortest path found" if is_short else "Seen after", shown.end))
-        if self._session.api_lives_on:
-            error.add_note("Executed 3 times; the API was not started anew in between.")
+        self.note_lives_on(error)
         return self._ledger.advance(
             finding, Status.CONFIRMED, path=shown.end, failure=failure, error=error
         )
+
+    def note_lives_on(self, error: BaseException) -> None:
+        """Say with a failure if the API may keep what was rolled back."""
+        if self._session.definition.rollback and self._session.api_lives_on:
+            error.add_note("Executed 3 times; the API was not started anew in between.")
 
     def error_of(self, failure: Failure) -> BaseException:
         """Return what is raised for a failure: what the action raised, or the violation."""

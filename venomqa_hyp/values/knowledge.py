@@ -123,13 +123,12 @@ class Knowledge:
 
         :param held: values that a path holds besides: the clocks in them are ids.
         """
-        clocks = {name for item in held for name in self.atoms_in(item)}
-        return self._named(shown, clocks, links=True)
+        return self._named(shown, held, links=True)
 
     def _identity(self, shown: Shown, *, links: bool) -> str:
         return self._named(shown, (), links=links).identity
 
-    def _named(self, shown: Shown, held: Iterable[Name], *, links: bool) -> Named:
+    def _named(self, shown: Shown, held: Iterable[object], *, links: bool) -> Named:
         """Return what identifies a state.
 
         :param links: whether a clock that a path holds is an id.
@@ -148,7 +147,8 @@ class Knowledge:
         clocks: set[Name] = set()
         if links:
             names = {name for part in HOLDING if part in shown for name in reads[part].names}
-            clocks = {name for name in names.union(held) if self.fresh.get(name) == CLOCK_READING}
+            names.update(name for item in held for name in self._atoms_held(item))
+            clocks = {name for name in names if self.fresh.get(name) == CLOCK_READING}
         named = identify(units, self.fresh, clocks)
         return Named(hash_text(";".join([*plain, named.identity])), named.names)
 
@@ -159,6 +159,12 @@ class Knowledge:
     def atoms_in(self, value: object) -> frozenset[Name]:
         """Return everything in a value that may be an atom."""
         return frozenset(hole.name for hole in self.unit(value).atoms())
+
+    def _atoms_held(self, value: object) -> frozenset[Name]:
+        try:
+            return self.atoms_in(value)
+        except DigestError:
+            return frozenset()  # nothing tells it from others
 
     def holds_fresh(self, value: object) -> bool:
         """Return whether there is a fresh atom in a value."""

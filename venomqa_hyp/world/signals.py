@@ -2,9 +2,12 @@
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import FrameType, TracebackType
+
+Handler = Callable[[int, FrameType | None], object]
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(KeyboardInterrupt):
@@ -15,38 +18,91 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
+class _Watch:
+    """Receives signals in place of their handlers, and passes them on when nobody holds them back.
+
+    Its handlers are set once for a run: setting them at each rollback would take as long as one.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Handler] = {}
+        self._waiting: list[int] = []
+        self._depth = 0
+
+    @property
+    def is_set(self) -> bool:
+        return bool(self._handlers)
+
+    def set(self) -> None:
+        for number in _SIGNALS:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._handlers[number] = handler
+            elif number == signal.SIGTERM and handler is signal.SIG_DFL:
+                self._handlers[number] = _terminate
+        for number in self._handlers:
+            signal.signal(number, self._receive)
+
+    def unset(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, signal.SIG_DFL if handler is _terminate else handler)
+        self._handlers.clear()
+
+    def __enter__(self) -> None:
+        self._depth += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._depth -= 1
+        if not self._depth and self._waiting:
+            number = self._waiting[0]
+            self._waiting.clear()
+            signal.raise_signal(number)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._depth:
+            self._waiting.append(number)
+        else:
+            self._handlers[number](number, frame)
+
+
+_watch = _Watch()
+
+
 @contextmanager
 def ending_in_order() -> Iterator[None]:
     """Let SIGTERM raise :class:`Terminated` within, where it would end the process at once."""
-    mine = threading.current_thread() is threading.main_thread()
-    if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if not _is_main() or _watch.is_set:
         yield
         return
-    signal.signal(signal.SIGTERM, _terminate)
+    _watch.set()
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _watch.unset()
+
+
+def uninterrupted() -> AbstractContextManager[None]:
+    """Return a context that holds back Ctrl-C and SIGTERM until its end."""
+    if not _is_main():
+        return nullcontext()
+    return _watch if _watch.is_set else _alone()
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM until the end of the block."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    waiting: list[int] = []
-    handlers = {
-        number: handler
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if callable(handler := signal.getsignal(number))
-    }
-    for number in handlers:
-        signal.signal(number, lambda number, frame: waiting.append(number))
+def _alone() -> Iterator[None]:
+    """Hold signals back outside of a run."""
+    _watch.set()
     try:
-        yield
+        with _watch:
+            yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if waiting:
-            signal.raise_signal(waiting[0])
+        _watch.unset()
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
