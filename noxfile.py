@@ -64,7 +64,7 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation; a broken link is an error."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "docs"))
-    session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp())
+    session.run("zensical", "build", "--strict", "--clean")
 
 
 @nox.session

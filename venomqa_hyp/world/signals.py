@@ -25,8 +25,8 @@ class _Watch:
     """
 
     def __init__(self) -> None:
-        self._handlers: dict[int, Handler] = {}
-        self._waiting: list[int] = []
+        self._handlers: dict[signal.Signals, Handler] = {}
+        self._waiting: list[signal.Signals] = []
         self._depth = 0
 
     @property
@@ -65,9 +65,9 @@ class _Watch:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self._depth:
-            self._waiting.append(number)
+            self._waiting.append(signal.Signals(number))
         else:
-            self._handlers[number](number, frame)
+            self._handlers[signal.Signals(number)](number, frame)
 
 
 _watch = _Watch()
