@@ -56,7 +56,9 @@ def differences(one: Any, other: Any, where: Place, same: Same) -> Iterator[Diff
     elif is_list(one) and is_list(other):
         _, gone, come = _paired(list(one), list(other), (*where, ANY), same, exactly=True)
         if not gone and not come:
-            yield Difference(where, one, other)  # in another order
+            both = zip(one, other, strict=True)
+            if not all(same(first, second, (*where, ANY)) for first, second in both):
+                yield Difference(where, one, other)  # in another order
             return
         for first, second in zip(one, other, strict=False):
             yield from differences(first, second, (*where, ANY), same)

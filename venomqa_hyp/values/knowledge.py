@@ -308,6 +308,10 @@ class Knowledge:
         names = [name for name, left_by in self._steady.items() if left_by == key]
         self.fresh.update(dict.fromkeys(names, CLOCK_READING))
 
+    def _is_derived(self, where: Place) -> bool:
+        """Return whether what stands at a place, or in a text there, is a clock by what it did."""
+        return any(place[: len(where)] == where for _, place in self._derived)
+
     def _learn_derived(self, first: Made, second: Made, *, sampled: bool) -> bool:
         """Find what differs, and came out the same before; return whether that is new.
 
@@ -321,7 +325,8 @@ class Knowledge:
             if pattern_of(found.first) != pattern_of(found.second):
                 continue
             names = self.atoms_in(found.first) ^ self.atoms_in(found.second)
-            if not sampled and names.isdisjoint(self._steady):
+            is_derived = sampled or self._is_derived(found.where)
+            if not is_derived and names.isdisjoint(self._steady):
                 continue
             for name in names - self._constant:
                 if self.fresh.get(name) == CLOCK_READING:
