@@ -187,7 +187,7 @@ class Store:
 def turn(at):
     def execute(api, context):
         if READY.exists():
-            time.sleep(0.02)
+            time.sleep(0.2)
         if MODE == "kill" and list(Path(".venomqa/failures").glob("*.json")):
             os.kill(os.getpid(), signal.SIGKILL)
         now = json.loads(STORE.read_text())["at"]

@@ -24,6 +24,8 @@ SCHEMA = """
 class Shop:
     """Reads the size of an order, which never changes, through a cache that no rollback empties."""
 
+    transport_errors = (psycopg.OperationalError,)
+
     def __init__(self, dsn: str) -> None:
         self.connection = psycopg.connect(dsn, autocommit=True)
         self.cache: dict[int, int] = {}

@@ -1,6 +1,6 @@
 """The graph of everything that was executed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from itertools import count
 from types import MappingProxyType
 from typing import Any, Self
@@ -155,18 +155,18 @@ class Graph:
             graph = cls(states[initial])
             graph._states.update(states)
             for transition in documents.listed(record, "edges", documents.transition_from):
-                graph._restore(transition, states[transition.to_id])
+                if transition.to_id != initial:
+                    graph._arrivals.setdefault(states[transition.to_id].id, transition)
+                key = _free_key(transition, graph._transitions)
+                graph._transitions[transition.from_id, key] = transition
             graph.depths()
         except KeyError as error:
             raise Undecodable(f"no transition reaches the state {error} it needs") from None
         return graph
 
-    def _restore(self, transition: Transition, arrived: State) -> None:
-        """Add a transition between known states; the first to a state is its arrival."""
-        if arrived.id != self._initial_id:
-            self._arrivals.setdefault(arrived.id, transition)
-        key = transition.step.key or str(transition.step)
-        # Arguments that were not saved may look the same as others.
-        keys = (key if number == 0 else f"{key} #{number}" for number in count())
-        free = next(item for item in keys if (transition.from_id, item) not in self._transitions)
-        self._transitions[transition.from_id, free] = transition
+
+def _free_key(transition: Transition, taken: Container[tuple[str, str]]) -> str:
+    """Return the key of a transition; arguments that were not saved may look the same as others."""
+    key = transition.step.key or str(transition.step)
+    keys = (key if number == 0 else f"{key} #{number}" for number in count())
+    return next(item for item in keys if (transition.from_id, item) not in taken)

@@ -7,12 +7,12 @@ creation and the ids go down at once. A bounded breadth-first search over what i
 for paths that removing steps cannot reach.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import combinations, islice, product
-from typing import TypeGuard
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
 
 import attrs
 
+from venomqa_hyp.explore.alphabet import alphabet, is_whole, strays, whole
 from venomqa_hyp.explore.failure import Origin
 from venomqa_hyp.explore.given import Choices, Drawn, Given
 from venomqa_hyp.explore.lowering import Lowering, Redraw, replaced
@@ -28,8 +28,6 @@ SINGLY_BELOW = 8
 FEW, SHORT = 3, 4
 #: Executions of a search that takes other actions, too.
 OTHERS_BUDGET = 25
-LETTERS_PER_ACTION = 6
-VALUES_PER_ARGUMENT = 3
 
 
 class Minimiser:
@@ -171,9 +169,11 @@ class Minimiser:
                 continue
             if given.choices != lost.choices:
                 yield replaced(kept, at, name, lost)
-            if len(_whole(given.choices)) == len(_whole(lost.choices)) == 1:
-                (one,), (other,) = _whole(given.choices), _whole(lost.choices)
-                total = tuple(one + other if _is(item, one) else item for item in given.choices)
+            if len(whole(given.choices)) == len(whole(lost.choices)) == 1:
+                (one,), (other,) = whole(given.choices), whole(lost.choices)
+                total = tuple(
+                    one + other if is_whole(item, one) else item for item in given.choices
+                )
                 if grown := self._redraw(action, name, total):
                     yield replaced(kept, at, name, grown)
 
@@ -210,8 +210,8 @@ class Minimiser:
         given: dict[str, Given] = {}
         for name, item in draft.given.items():
             given[name] = item
-            if isinstance(item, Drawn) and old in _whole(item.choices):
-                choices = tuple(new if _is(choice, old) else choice for choice in item.choices)
+            if isinstance(item, Drawn) and old in whole(item.choices):
+                choices = tuple(new if is_whole(choice, old) else choice for choice in item.choices)
                 redrawn = self._redraw(draft.action.name, name, choices)
                 if redrawn is None:
                     return None
@@ -220,13 +220,14 @@ class Minimiser:
 
     def _search(self, best: Trial, others: Sequence[Draft]) -> Trial | None:
         """Look breadth first for a shorter path over the steps of ``best``, and others."""
-        alphabet = self._alphabet(best.drafts, others)
+        widely = self._share > 1 or len(best) <= FEW
+        letters = alphabet(best.drafts, others, self._redraw, widely=widely)
         layer: list[tuple[Draft, ...]] = [()]
         seen: set[object] = set()
         for _ in range(len(best) - 1):
             following: list[tuple[Draft, ...]] = []
             for drafts in layer:
-                for number, letter in enumerate(alphabet):
+                for number, letter in enumerate(letters):
                     if not self._has_budget():
                         return None
                     extended = (*drafts, attrs.evolve(letter, number=1_000 * len(drafts) + number))
@@ -241,89 +242,24 @@ class Minimiser:
                         seen.add(reached)
                         following.append(extended)
             # Paths that take actions of the best one in its order are the likeliest.
-            layer = sorted(following, key=lambda drafts: _strays(drafts, best.drafts))
+            layer = sorted(following, key=lambda drafts: strays(drafts, best.drafts))
         return None
-
-    def _alphabet(self, best: Sequence[Draft], others: Sequence[Draft]) -> list[Draft]:
-        """Return the steps of ``best`` with each value drawn for them, and the one next to it."""
-        drawn: dict[tuple[str, str], dict[Choices, Drawn]] = {}
-        for item in best:
-            for name, given in item.given.items():
-                if isinstance(given, Drawn):
-                    values = drawn.setdefault((item.action.name, name), {})
-                    for value in (given, self._next_to(item.action.name, name, given)):
-                        if value is not None and len(values) < VALUES_PER_ARGUMENT:
-                            values[value.choices] = value
-        letters: dict[str, list[Draft]] = {}
-        for item in best:
-            if item.action.name not in letters:
-                variants = islice(_variants(item, drawn), LETTERS_PER_ACTION)
-                letters[item.action.name] = list(variants)
-        for item in others:
-            near = self._near(item) if self._share > 1 or len(best) <= FEW else []
-            letters.setdefault(item.action.name, [item, *near])
-        return [letter for variants in letters.values() for letter in variants]
-
-    def _near(self, item: Draft) -> list[Draft]:
-        """Return what a step is with one argument close to what it has."""
-        found: list[Draft] = []
-        for name, given in sorted(item.given.items()):
-            near: Given | None = given
-            for _ in range(VALUES_PER_ARGUMENT - 1):
-                if isinstance(near, Drawn):
-                    near = self._next_to(item.action.name, name, near)
-                found += replaced([item], 0, name, near) if near else []
-        return found
-
-    def _next_to(self, action: str, name: str, given: Drawn) -> Drawn | None:
-        if len(whole := _whole(given.choices)) != 1:
-            return None
-        choices = tuple(item + 1 if _is(item, whole[0]) else item for item in given.choices)
-        return self._redraw(action, name, choices)
-
-
-def _variants(
-    draft: Draft, drawn: Mapping[tuple[str, str], Mapping[Choices, Drawn]]
-) -> Iterator[Draft]:
-    names = [name for name, given in draft.given.items() if isinstance(given, Drawn)]
-    for values in product(*(drawn[draft.action.name, name].values() for name in names)):
-        yield attrs.evolve(draft, given={**draft.given, **dict(zip(names, values, strict=True))})
 
 
 def _integers(draft: Draft) -> Iterator[int]:
     for given in draft.given.values():
         if isinstance(given, Drawn):
-            yield from _whole(given.choices)
-
-
-def _strays(drafts: Sequence[Draft], best: Sequence[Draft]) -> int:
-    """Return how many steps do not follow the order of actions in ``best``."""
-    ahead = [item.action.name for item in best]
-    strays = 0
-    for item in drafts:
-        if item.action.name in ahead:
-            ahead = ahead[ahead.index(item.action.name) + 1 :]
-        else:
-            strays += 1
-    return strays
+            yield from whole(given.choices)
 
 
 def _instead(given: Choices, lost: Choices) -> Iterator[Choices]:
     """Yield choices that may make up for those that are lost."""
     yield lost
-    if len(_whole(given)) == len(_whole(lost)) == 1:
-        (one,), (other,) = _whole(given), _whole(lost)
+    if len(whole(given)) == len(whole(lost)) == 1:
+        (one,), (other,) = whole(given), whole(lost)
         for value in (one + other, one - other, one + 1):
-            yield tuple(value if _is(item, one) else item for item in given)
+            yield tuple(value if is_whole(item, one) else item for item in given)
 
 
 def _unused(drafts: Sequence[Draft]) -> int:
     return 1 + max(item.number for item in drafts)
-
-
-def _whole(choices: Choices) -> list[int]:
-    return [int(choice) for choice in choices if type(choice) is int]
-
-
-def _is(choice: object, value: int) -> TypeGuard[int]:
-    return type(choice) is int and choice == value

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-from hypothesis import HealthCheck, Phase, reject
+from hypothesis import Phase, reject
 from hypothesis import settings as Settings  # noqa: N812  # it is a class
 from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
@@ -31,11 +31,11 @@ from venomqa_hyp.stateful.failures import Status
 from venomqa_hyp.stateful.run import Run, StopRun
 from venomqa_hyp.stateful.saved import replay_saved, save_confirmed
 from venomqa_hyp.stateful.scope import end_run, find_run, run_scope
+from venomqa_hyp.stateful.settings import adapted, default_settings
 from venomqa_hyp.stateful.walk import Failed, Walk
 from venomqa_hyp.values import snapshot
 from venomqa_hyp.world import Context, World
 
-BACKEND = "venomqa"
 _Answer = TypeVar("_Answer")
 _Method = TypeVar("_Method", bound=Callable[..., object])
 
@@ -128,6 +128,15 @@ def _ends_run(method: _Method) -> _Method:
     return cast(_Method, guarded)
 
 
+@_ends_run
+def _values_under(machine: "VenomStateMachine", key: str) -> list[object]:
+    return [entry.value for entry in machine._venom_walk().at.pools[f"context:{key}"]]
+
+
+def _is_stuck(machine: "VenomStateMachine") -> bool:
+    return not any(map(machine._venom_enabled, machine.venom_definition.actions.values()))
+
+
 class VenomStateMachine(RuleBasedStateMachine):
     """The base of generated machines, to which :func:`venom_machine` adds rules and invariants.
 
@@ -139,7 +148,7 @@ class VenomStateMachine(RuleBasedStateMachine):
 
     def __init_subclass__(cls, **keywords: object) -> None:
         super().__init_subclass__(**keywords)
-        cls.TestCase.settings = _default_settings(cls.venom_definition)
+        cls.TestCase.settings = default_settings(cls.venom_definition)
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,26 +192,7 @@ class VenomStateMachine(RuleBasedStateMachine):
     def _venom_lead(self, provider: internals.VenomProvider) -> None:
         """Begin a generated test case: by now Hypothesis has replayed what its database holds."""
         with self._venom_run.errors_of_ours():
-            self._venom_lead_on(self._venom_run, provider)
-
-    def _venom_lead_on(self, run: Run, provider: internals.VenomProvider) -> None:
-        run.budget.generated = True
-        if run.steering.has_saved:
-            raise StopRun
-        positions = internals.rule_positions(self)
-        if positions is None or not self.venom_definition.rollback:
-            return
-        run.settle_seen()
-        if run.steering.lead(provider, positions) or run.divergence is not None:
-            return
-        own = positions.keys() - self.venom_definition.actions.keys() - {"no_action_enabled"}
-        nothing_left = run.guidance.is_done and not own and not run.ledger.failing
-        if nothing_left and run.budget.has_time():
-            run.guidance.prove_merges()
-        if nothing_left or not run.budget.has_time():
-            raise StopRun
-        run.guidance.begin(provider, positions, walks=0.5 if own else 0.0)
-        run.steering.lead(provider, positions)
+            self._venom_run.lead(provider, internals.rule_positions(self))
 
     def _venom_walk(self) -> Walk:
         if self._venom_walked is None:
@@ -268,14 +258,7 @@ class VenomStateMachine(RuleBasedStateMachine):
             return False
         return all(guard(walk.context) for guard in action.guards)
 
-    @_ends_run
-    def _venom_values_under(self, key: str) -> list[object]:
-        return [entry.value for entry in self._venom_walk().at.pools[f"context:{key}"]]
-
-    def _venom_stuck(self) -> bool:
-        return not any(map(self._venom_enabled, self.venom_definition.actions.values()))
-
-    @precondition(_venom_stuck)
+    @precondition(_is_stuck)
     @rule()
     def no_action_enabled(self) -> None:
         """Do nothing, where no action can run: Hypothesis wants a rule for every step."""
@@ -283,7 +266,7 @@ class VenomStateMachine(RuleBasedStateMachine):
 
 @st.composite
 def _drawn_from_context(draw: st.DrawFn, key: str) -> Any:
-    values = draw(st.runner())._venom_values_under(key)
+    values = _values_under(draw(st.runner()), key)
     # Shrinks towards the newest value, as Bundles do: what made the older ones can then go.
     return snapshot(values[-1 - draw(st.integers(0, len(values) - 1))])
 
@@ -339,27 +322,6 @@ def _copied(value: object) -> Any:
         return value  # what cannot be copied is shared, as plain Hypothesis shares everything
 
 
-def _default_settings(definition: Definition) -> Settings:
-    given = Settings(deadline=None, suppress_health_check=list(HealthCheck))
-    if not definition.rollback:
-        return given
-    return _without_explaining(Settings(given, backend=BACKEND))
-
-
-def _adapt_settings(machine: type[VenomStateMachine], given: Settings) -> Settings:
-    if not machine.venom_definition.rollback:
-        return given
-    backend = BACKEND if given.backend == Settings().backend else given.backend
-    # A step is slow the first time and free when it is recalled: a deadline would call that flaky.
-    return _without_explaining(Settings(given, backend=backend, deadline=None))
-
-
-def _without_explaining(given: Settings) -> Settings:
-    """Explaining names lines that only failing test cases ran: ours, as the API is elsewhere."""
-    phases = [phase for phase in given.phases if phase is not Phase.explain]
-    return Settings(given, phases=phases)
-
-
 @contextmanager
 def _scope(machine: Any, given: Settings | None) -> Iterator[None]:
     __tracebackhide__ = True
@@ -406,7 +368,7 @@ def _is_ours(machine: object) -> bool:
 
 internals.install(
     _is_ours,
-    _adapt_settings,
+    lambda machine, given: adapted(machine.venom_definition, given),
     _scope,
     _starts_over,
 )

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic, perf_counter
 
@@ -16,6 +16,7 @@ from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failures import REAL, Ledger, Status
 from venomqa_hyp.stateful.guidance import Guidance
 from venomqa_hyp.stateful.idle import IdleActionWarning, describe_idle
+from venomqa_hyp.stateful.internals import VenomProvider
 from venomqa_hyp.stateful.session import Session
 from venomqa_hyp.stateful.settler import INITIAL, Settler, steps_of
 from venomqa_hyp.stateful.steering import Steering
@@ -84,6 +85,29 @@ class Run:
         self.is_whole = is_whole
         self._may_start_over = is_whole
         self._start = perf_counter()
+
+    def lead(self, provider: VenomProvider, positions: Mapping[str, int] | None) -> None:
+        """Say where a generated test case goes.
+
+        :param positions: what :func:`~venomqa_hyp.stateful.internals.rule_positions` returned.
+        :raises StopRun: nothing is left to do.
+        """
+        self.budget.generated = True
+        if self.steering.has_saved:
+            raise StopRun
+        if positions is None or not self.definition.rollback:
+            return
+        self.settle_seen()
+        if self.steering.lead(provider, positions) or self.divergence is not None:
+            return
+        own = positions.keys() - self.definition.actions.keys() - {"no_action_enabled"}
+        nothing_left = self.guidance.is_done and not own and not self.ledger.failing
+        if nothing_left and self.budget.has_time():
+            self.guidance.prove_merges()
+        if nothing_left or not self.budget.has_time():
+            raise StopRun
+        self.guidance.begin(provider, positions, walks=0.5 if own else 0.0)
+        self.steering.lead(provider, positions)
 
     def walk(self, *, final: bool, exploring: bool) -> Walk:
         """Return the walk of one test case.

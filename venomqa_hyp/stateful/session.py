@@ -57,6 +57,11 @@ class Session:
         return self.definition.owns_world and self._renewing < RENEWED_FAST
 
     @property
+    def is_apart(self) -> bool:
+        """Whether the API is in another process."""
+        return bool(getattr(self.recorder.executor.world.api, "transport_errors", ()))
+
+    @property
     def api_lives_on(self) -> bool:
         """Whether the API may keep what was rolled back: it has not been started anew.
 
@@ -65,8 +70,7 @@ class Session:
         world = self.recorder.executor.world
         if world.after_rollback is not None or not self.definition.owns_world:
             return world.after_rollback is None
-        is_apart = bool(getattr(world.api, "transport_errors", ()))
-        return is_apart and self._urls[-1] in self._urls[:-1]
+        return self.is_apart and self._urls[-1] in self._urls[:-1]
 
     def renew(self) -> None:
         """Exchange the World for a fresh one, where each run opens its own."""

@@ -188,7 +188,8 @@ class Settler:
 
     def note_lives_on(self, error: BaseException) -> None:
         """Say with a failure if the API may keep what was rolled back."""
-        if self._session.definition.rollback and self._session.api_lives_on:
+        session = self._session
+        if session.definition.rollback and session.is_apart and session.api_lives_on:
             error.add_note("Executed 3 times; the API was not started anew in between.")
 
     def error_of(self, failure: Failure) -> BaseException:

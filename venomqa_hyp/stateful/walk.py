@@ -18,7 +18,8 @@ from venomqa_hyp.explore import (
     failure_of_verdict,
     retrace,
 )
-from venomqa_hyp.values import Name, Sealed, rename
+from venomqa_hyp.stateful.aliases import Aliases
+from venomqa_hyp.values import Name
 from venomqa_hyp.world import Context, World
 
 #: ``(position, step, is_new) -> whether the test case may take it``.
@@ -65,7 +66,7 @@ class Walk:
         self._noting = noting
         self._live = Live(recorder) if live else None
         self._at = recorder.executor.start
-        self._aliases: dict[Name, Name] = {}
+        self._aliases = Aliases()
         self._lent: Position | None = None
         self._context: Context | None = None
         self._taking: Step | None = None
@@ -117,7 +118,8 @@ class Walk:
         """
         __tracebackhide__ = True
         self._notice_changes()
-        self._taking = step = self._renamed(asked)
+        sources = self._recorder.executor.rules.sources[asked.action]
+        self._taking = step = self._aliases.renamed(asked, sources)
         reached = self._step_live(step) if self._live is not None else self._step(step)
         self._taking = None
         assert reached.taken is not None
@@ -153,6 +155,7 @@ class Walk:
     def _step(self, step: Step) -> Position:
         recorder = self._recorder
         knowledge = recorder.executor.knowledge
+        sources = recorder.executor.rules.sources[step.action]
         draft = recorder.executor.rules.drafted(self._at, step, knowledge)
         if step.key is not None and not self._permits(
             self._at, step, not recorder.knows(self._at, step)
@@ -166,12 +169,13 @@ class Walk:
                 self._retrace()
             else:
                 self._live = Live(recorder, self._at)
-            return self._step_live(self._renamed(step))
+            return self._step_live(self._aliases.renamed(step, sources))
         if reached is None:
             self._retrace()
-            return self._step_live(self._renamed(step))
+            return self._step_live(self._aliases.renamed(step, sources))
         assert reached.parent is not None
-        self._note_names(self._at, reached.parent)
+        names = recorder.executor.names_between(self._at, reached.parent)
+        self._aliases.between(self._at, reached.parent, names)
         self._at, self._context = reached, None
         return reached
 
@@ -203,7 +207,7 @@ class Walk:
     def _retrace(self) -> tuple[Live, Mapping[Name, Name]]:
         """Leave the record: execute this very path."""
         self._live, names = retrace(self._recorder, self._at.path)
-        self._alias(names)
+        self._aliases.add(names)
         return self._live, names
 
     def _ask(self, ask: Callable[[], T]) -> T | None:
@@ -213,38 +217,6 @@ class Walk:
         except Diverged as diverged:
             self._on_diverged(diverged)
             return None
-
-    def _renamed(self, step: Step) -> Step:
-        """Return a step with the names that what Hypothesis holds has here."""
-        if not self._aliases:
-            return step
-        sources = self._recorder.executor.rules.sources[step.action]
-        arguments = dict(step.arguments)
-        for name, value in step.arguments.items():
-            source = sources.get(name)
-            if source is None or source.pool.startswith("bundle:"):
-                try:
-                    arguments[name] = rename(value, self._aliases)
-                except Sealed:
-                    continue
-        return Step(step.action, arguments)
-
-    def _note_names(self, before: Position, now: Position) -> None:
-        """Note what the values of this path are called where the step was taken."""
-        names = self._recorder.executor.names_between(before, now)
-        if not names:
-            return
-        for pool, entries in before.pools.items():
-            values = {entry.owner: entry.value for entry in now.pools.get(pool, ())}
-            for entry in entries:
-                other = values.get(entry.owner, entry.value)
-                if isinstance(entry.value, str) and entry.value != other:
-                    names[f"i{entry.value}"] = f"i{other}"  # as a whole, for it may be signed
-        self._alias(names)
-
-    def _alias(self, names: Mapping[Name, Name]) -> None:
-        known = {given: names.get(now, now) for given, now in self._aliases.items()}
-        self._aliases = {**names, **known}
 
     def _notice_changes(self) -> None:
         """Leave the record if whoever was lent the World has changed it."""
