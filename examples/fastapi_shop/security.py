@@ -131,9 +131,9 @@ class RateLimit:
         """
         key = f"{self._prefix}rate:{purpose}:{who}"
         async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(key, 0, ex=RATE_WINDOW, nx=True)
             pipe.incr(key)
-            pipe.expire(key, RATE_WINDOW, nx=True)
             pipe.ttl(key)
-            count, _, seconds = await pipe.execute()
+            _, count, seconds = await pipe.execute()
         if count > limit:
             raise HTTPException(429, "too many requests", {"Retry-After": str(seconds)})

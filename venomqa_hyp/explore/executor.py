@@ -178,6 +178,15 @@ class Executor:
         )
         return Execution(base, left, draft, step, picks, result, arrived, made, seconds, chain)
 
+    def seen_later(self, execution: Execution) -> Execution:
+        """Look once more at where an execution led: something may still have been written."""
+        seen = self.latecomers.look_again(execution.arrived)
+        if seen.exact == execution.arrived.exact:
+            return execution
+        after = self.shown_after(seen, execution.draft.action, execution.result)
+        made = attrs.evolve(execution.made, after=after, until=time())
+        return attrs.evolve(execution, arrived=seen, made=made)
+
     def arrive(self, execution: Execution, key: object) -> Position:
         """Note where an execution took the World, and return the position there.
 

@@ -17,7 +17,7 @@ LOOK, PAUSE = 0.1, 0.005
 #: An action is looked at so often with each status; once where it was refused.
 LOOKS = 2
 #: Seconds that late writes may take: at least, as a multiple of what was seen, and at most.
-SHORTEST, SLOWER, LONGEST = 0.5, 10, 5.0
+SHORTEST, SLOWER, LONGEST = 1.0, 10, 5.0
 #: A place where so many waits were in vain is not always written.
 IN_VAIN = 3
 
@@ -77,6 +77,16 @@ class Latecomers:
             return self._look(key, seen, before)
         return seen
 
+    def look_again(self, seen: State) -> State:
+        """Return what comes within a while after what was seen; that, where nothing does."""
+        until = monotonic() + SHORTEST
+        while self.are_likely and monotonic() < until:
+            sleep(PAUSE)
+            now = self.world.observe()
+            if now.exact != seen.exact:
+                return self._until_quiet(now)[0]
+        return seen
+
     def _awaited(self, key: Key, before: State | None) -> State:
         """Observe the World, once the places where an action writes late have changed."""
         seen = self.world.observe()
@@ -98,7 +108,17 @@ class Latecomers:
     def _look(self, key: Key, first: State, before: State | None) -> State:
         """Look whether an action writes late, and where; return what is there then."""
         self._looks[key] += 1
-        start, seen = monotonic(), first
+        seen, last = self._until_quiet(first)
+        if last:
+            self.seconds[key] = max(self.seconds.get(key, 0.0), last)
+            self._late |= changed(first, seen)
+        if before is not None and (due := self._late & changed(before, seen)):
+            self._due[key] = self._due.get(key, set()) | due
+        return seen
+
+    def _until_quiet(self, seen: State) -> tuple[State, float]:
+        """Return what is there when nothing changes any more, and after how long that was so."""
+        start = monotonic()
         last, until = 0.0, start + LOOK
         while monotonic() < until:
             sleep(PAUSE)
@@ -106,12 +126,7 @@ class Latecomers:
             if now.exact != seen.exact:
                 seen, last = now, monotonic() - start
                 until = start + min(max(3 * last, last + LOOK), LONGEST)
-        if last:
-            self.seconds[key] = max(self.seconds.get(key, 0.0), last)
-            self._late |= changed(first, seen)
-        if before is not None and (due := self._late & changed(before, seen)):
-            self._due[key] = self._due.get(key, set()) | due
-        return seen
+        return seen, last
 
     @property
     def described(self) -> tuple[str, ...]:

@@ -102,8 +102,7 @@ def _twice(executor: Executor, go: Go, at: Position, draft: Draft) -> Execution 
         else:
             second = executor.execute(go(at), draft)
     assert second is not None, "it could run from the same position"
-    same(executor, first.step, (first.result, first.made), second)
-    return second
+    return same(executor, first.step, (first.result, first.made), second)
 
 
 def restored(executor: Executor, go: Go, base: Position, undone: Execution) -> None:
@@ -180,15 +179,19 @@ def _stable(executor: Executor, seen: State) -> None:
 
 def same(
     executor: Executor, step: Step, first: tuple[ActionResult, Made], second: Execution
-) -> None:
+) -> Execution:
     """Compare an execution with an earlier one of the same step, and learn what is made anew.
 
     :param first: result of the earlier one, and what it left.
+    :return: the later one, looked at again where that was needed.
     :raises Diverged: when they differ in more than that.
     """
     result, made = first
     outcome(executor, step, result, second)
-    places = tuple(map(Differing.of, executor.knowledge.compare(made, second.made)))
+    found = executor.knowledge.compare(made, second.made)
+    if found and (later := executor.seen_later(second)) is not second:
+        second, found = later, executor.knowledge.compare(made, later.made)
+    places = tuple(map(Differing.of, found))
     if places:
         raise _diverged(
             executor,
@@ -201,6 +204,7 @@ def same(
             second,
             result,
         )
+    return second
 
 
 def outcome(executor: Executor, step: Step, first: ActionResult, second: Execution) -> None:

@@ -161,8 +161,7 @@ class Recorder:
         self.travel.repeated += 1
         second = executor.execute(self.travel.go(at), draft)
         assert second is not None, "it could run from the same position"
-        proofs.same(executor, first.step, (first.result, first.made), second)
-        return second
+        return proofs.same(executor, first.step, (first.result, first.made), second)
 
     def _add(self, execution: Execution) -> Position:
         """Add a step that was executed to the graph, and look at where it led."""
