@@ -216,7 +216,13 @@ def pytest_on(folder: Path, mode: str) -> subprocess.Popen[str]:
     (folder / "test_lock.py").write_text(f"MODE = {mode!r}\n{FILES}")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_lock.py"]
     return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # What a shell starts in the background ignores Ctrl-C, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
