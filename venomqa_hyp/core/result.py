@@ -27,8 +27,10 @@ class ExplorationResult:
         seen; ``None`` where there was none.
     :ivar divergence: what the World did not repeat.
     :ivar ended_by: what ended the exploration of an Agent: ``"max_steps"``, ``"exhausted"``,
-        ``"coverage_target"``, ``"fail_fast"``, ``"time_limit"``, ``"strategy"`` (it picked
-        nothing), ``"stuck"`` (no action can run) or ``"the initial state"`` (it breaks a rule).
+        ``"coverage_target"``, ``"fail_fast"``, ``"time_limit"``, ``"interrupted"``,
+        ``"divergence"``, ``"strategy"`` (it picked nothing), ``"nothing new"`` (it picked what was
+        recalled, again and again), ``"stuck"`` (no action can run) or ``"the initial state"`` (it
+        breaks a rule).
     :ivar loops: actions that lead nowhere, in words.
     :ivar exhausted: how much was explored, where the exploration had nothing left to execute.
     :ivar volatile: the places (system, table, column) whose values are made anew each time, and

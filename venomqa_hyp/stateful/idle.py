@@ -51,7 +51,7 @@ def _needs(action: Action, succeeded: Iterable[str]) -> str:
             needs.append(f"a value in the Bundle {value.name!r}")
     needs += [f"its precondition {_name(guard)} to hold" for guard in action.guards]
     if not needs:
-        return "it needs nothing but more test cases"
+        return "it needs nothing but more steps"
     return f"it needs {' and '.join(dict.fromkeys(needs))}"
 
 

@@ -26,7 +26,7 @@ OnStep = Callable[["Run"], None]
 
 
 class DivergenceWarning(UserWarning):
-    """The World did not repeat itself, so the run went on without its record."""
+    """The World did not repeat itself: the run went on without its record, or ended there."""
 
 
 class StopRun(BaseException):
