@@ -69,7 +69,7 @@ _MAKE: Mapping[type, Any] = {
 def _renamed_text(text: str, names: Mapping[Name, Name]) -> str:
     whole = names.get(f"i{text}")
     if whole is not None:
-        return whole[1:]
+        return respell(text, whole) or whole[1:]
     out = []
     for part in split_wholly(text, frozenset(c for c in chunks(text) if f"{ID}{c}" in names)):
         if isinstance(part, Atom):
