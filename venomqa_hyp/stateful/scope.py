@@ -13,6 +13,7 @@ from venomqa_hyp.errors import DivergenceError, InvariantViolated, VenomError
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failures import Status
 from venomqa_hyp.stateful.run import OnStep, Run, StartOver, StopRun
+from venomqa_hyp.stateful.settler import steps_of
 from venomqa_hyp.world import ending_in_order
 
 _on_step: ContextVar[OnStep | None] = ContextVar("venomqa_on_step", default=None)
@@ -117,6 +118,10 @@ def _found(run: Run, coming: BaseException | None) -> list[BaseException]:
     if isinstance(coming, HypothesisException):
         # Hypothesis complains that something differed; these were executed step by step.
         return [item.error for item in [*run.ledger.of(Status.REPORTED), *run.ledger.open]]
+    if isinstance(coming, KeyboardInterrupt):
+        for item in run.ledger.of(Status.REPORTED):  # nothing was printed yet
+            item.error.add_note(steps_of("Seen after", item.path))
+        return [coming, *(item.error for item in run.ledger.failing)]
     is_failure = isinstance(coming, InvariantViolated) or not isinstance(coming, VenomError)
     left = [item.error for item in run.ledger.open]
     return [coming, *left] if is_failure else left
