@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -291,6 +292,7 @@ def test_value_dump_and_expiry_are_of_one_moment(
             while not stop.is_set():
                 other.pipeline().delete("key").rpush("key", 1).execute()
                 other.pipeline().delete("key").set("key", 1, ex=60).execute()
+                time.sleep(0.001)  # the key is to be read at times without a change
 
     thread = threading.Thread(target=toggle)
     thread.start()
