@@ -94,3 +94,40 @@ def test_a_cache_that_is_emptied_passes() -> None:
     found = Agent(open_world, actions, right, max_steps=100, seed=1).explore()
     assert (found.divergence, found.violations) == (None, ())
     assert found.exhausted == "all 4 states explored"
+
+
+def test_a_read_that_only_fails_in_between_says_nothing() -> None:
+    """It is sent after a write, where no action reads: an error there is no answer."""
+
+    class Fails(Service):
+        def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+            if environ["REQUEST_METHOD"] == "GET" and len(self.rows.data) == 1:
+                raise ValueError("one row is too few")
+            return super().__call__(environ, start)
+
+    def open_world() -> World:
+        rows = MemoryAdapter()
+        return World(WsgiClient(Fails(rows, caches=False)), {"rows": rows})
+
+    def has_no_rows(world: World) -> bool:
+        return not world.systems["rows"].data
+
+    begins_empty = Invariant("begins_empty", is_right, when=has_no_rows)
+    found = Agent(open_world, [Action("add", add)], [begins_empty], seed=1).explore()
+    assert (found.divergence, found.violations) == (None, ())
+    assert found.exhausted == "all 4 states explored"
+
+
+def test_a_client_with_a_history_of_its_own_is_left_alone() -> None:
+    """Only one that can ask again takes part."""
+    rows = MemoryAdapter()
+
+    class Client:
+        history: tuple[str, ...] = ()
+
+    def add_row(api: Any, context: Context) -> None:
+        api.history += ("not a request",)
+        rows["count"] = min(rows.get("count", 0) + 1, 2)
+
+    found = Agent(World(Client(), {"rows": rows}), [Action("add_row", add_row)], seed=1).explore()
+    assert found.exhausted == "all 3 states explored"

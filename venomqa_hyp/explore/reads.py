@@ -65,11 +65,11 @@ class Reads:
 
     def begin(self, world: World) -> int:
         """Return how many requests there were; :meth:`note` takes those that follow."""
-        return len(getattr(world.api, "history", ()))
+        return len(_history(world))
 
     def note(self, world: World, state: State, since: int) -> None:
         """Note what was read in a state, where nothing was written."""
-        records = getattr(world.api, "history", ())[since:]
+        records = _history(world)[since:]
         if not records or not all(item.method in _READING for item in records):
             return
         known = self._known.setdefault(state.exact, {})
@@ -128,6 +128,12 @@ def stale(
         if later is not None and later.says(after):
             return read.differs_from(after)
     return ()
+
+
+def _history(world: World) -> Sequence[Any]:
+    # A client of the user's own may have a history of another kind.
+    api = world.api
+    return api.history if callable(getattr(api, "ask_again", None)) else ()
 
 
 def _asked(world: World, read: Read) -> Read | None:

@@ -196,10 +196,11 @@ class HttpClient:
         response, error = None, None
         try:
             response = self._http.send(request, auth=None)
-        except httpx.TransportError as caught:
+        except Exception as caught:  # an application in this process may raise anything
             error = f"{type(caught).__name__}: {caught}"
-        before.restore(self._http)
-        self._seen = before
+        finally:
+            before.restore(self._http)
+            self._seen = before
         return recorded(request, response, time.perf_counter() - started, error)
 
     def get(self, url: str | httpx.URL, **options: Any) -> httpx.Response:
