@@ -9,7 +9,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from venomqa_hyp.adapters.loopback import Answer, LoopbackServer, Request
+from venomqa_hyp.adapters.mocks.loopback import Answer, LoopbackServer, Request
 
 
 class FakeElasticsearch:

@@ -64,6 +64,7 @@ class Database:
             "SELECT 'type', oid::regtype::text FROM pg_type "
             "WHERE typnamespace <> 'pg_toast'::regnamespace UNION ALL "
             "SELECT 'schema', nspname::text FROM pg_namespace UNION ALL "
+            "SELECT 'event trigger', evtname::text FROM pg_event_trigger UNION ALL "
             "SELECT 'setting', setconfig::text FROM pg_db_role_setting AS s "
             "JOIN pg_database AS d ON d.oid = setdatabase WHERE datname = current_database() "
             "ORDER BY 1, 2"

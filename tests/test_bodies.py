@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from venomqa_hyp.adapters.bodies import observed_body
+from venomqa_hyp.adapters.mocks.bodies import observed_body
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_a_version_that_holds_the_monotonic_clock_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As time-machine did before 3.0."""
-    monkeypatch.setattr("venomqa_hyp.adapters.clock.version", lambda name: "2.19.0")
+    monkeypatch.setattr("venomqa_hyp.adapters.mocks.clock.version", lambda name: "2.19.0")
     with pytest.raises(SystemUnavailable, match="no timeout would ever pass"):
         ClockAdapter()
 

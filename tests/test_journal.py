@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from venomqa_hyp.adapters.journal import Delta, Entry, Journal, Move, Table, Taken
+from venomqa_hyp.adapters.sql import Delta, Entry, Journal, Move, Queries, Table, Taken
 from venomqa_hyp.core import Observation, RowChange, changes
 from venomqa_hyp.errors import RollbackError, SystemUnavailable
 from venomqa_hyp.testing import check_rollbackable, volatile_places
@@ -27,6 +27,7 @@ class Store:
     name = "db"
     counted = "sequences"
     metadata: Mapping[str, Any] = {}
+    queries = Queries(lambda statements: [], "db", "a database", ValueError)
     tables: Mapping[int, Table] = {
         ORDERS: Table("orders", ("id", "total"), ("id",), "base of orders", orders_row),
         LINES: Table("lines", ("line",), (), "base of lines", lambda row: (row.partition("|")[2],)),
@@ -65,9 +66,6 @@ class Store:
             self.content[table].update(move.add)
         self.sequence = counters.get("orders_id_seq", self.sequence)
         return True
-
-    def answers(self) -> Mapping[str, Mapping[str, Any]]:
-        return {}
 
     def close(self) -> None:
         self.closed += 1
@@ -205,7 +203,7 @@ def test_a_writer_in_the_background_is_waited_for_and_then_refused() -> None:
 def test_dead_handles_and_closed_journals_refuse() -> None:
     system, other = System(), System()
     handle = system.checkpoint("x")
-    with pytest.raises(RollbackError, match="<JournalHandle 'x'>"):
+    with pytest.raises(RollbackError, match="<Handle 'x'>"):
         other.rollback(handle)
     system.forget(handle)
     with pytest.raises(RollbackError, match="it was forgotten"):

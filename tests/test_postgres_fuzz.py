@@ -19,6 +19,7 @@ import pytest
 from postgres_database import Database
 
 from venomqa_hyp.adapters.postgres import PostgresAdapter
+from venomqa_hyp.errors import RollbackError, WorldError
 
 OPERATIONS = int(os.environ.get("VENOMQA_FUZZ_OPERATIONS", "150"))
 OPERATIONS_PER_SCHEMA = 75
@@ -316,3 +317,66 @@ def test_every_rollback_restores_what_pg_dump_showed(db: Database, seed: int) ->
             else:
                 history.append(write_something(db, tables, choose))
     assert db.catalog() == catalog
+
+
+DEFINITIONS: list[Callable[[str, Choose], str]] = [
+    lambda table, choose: f"ALTER TABLE {table} ADD more int DEFAULT {number(choose)}",
+    lambda table, choose: f"ALTER TABLE {table} DROP COLUMN IF EXISTS c0 CASCADE",
+    lambda table, choose: f"ALTER TABLE {table} ALTER n SET DEFAULT {number(choose)}",
+    lambda table, choose: f"ALTER TABLE {table} ALTER n TYPE bigint",
+    lambda table, choose: f"ALTER TABLE {table} RENAME n TO m",
+    lambda table, choose: f"ALTER TABLE {table} ADD CHECK (n > {number(choose)}) NOT VALID",
+    lambda table, choose: f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+    lambda table, choose: f"CREATE POLICY p ON {table} USING (n > {number(choose)})",
+    lambda table, choose: f"CREATE INDEX ON {table} (n)",
+    lambda table, choose: f"CREATE STATISTICS ON n, ctid FROM {table}",
+    lambda table, choose: f"ALTER TABLE {table} SET UNLOGGED",
+    lambda table, choose: f"ALTER TABLE {table} SET (fillfactor = {choose.randrange(20, 90)})",
+    lambda table, choose: f"ALTER TABLE {table} REPLICA IDENTITY FULL",
+    lambda table, choose: f"COMMENT ON TABLE {table} IS {text(choose)}",
+    lambda table, choose: f"GRANT SELECT ON {table} TO PUBLIC",
+    lambda table, choose: f"CREATE RULE r AS ON DELETE TO {table} DO INSTEAD NOTHING",
+    lambda table, choose: f"ALTER TABLE {table} DISABLE TRIGGER USER",
+    lambda table, choose: f"CREATE VIEW seen AS SELECT n FROM {table}",
+    lambda table, choose: f"CREATE TABLE copied AS SELECT * FROM {table}",
+    lambda table, choose: f"DROP TABLE {table} CASCADE",
+    lambda table, choose: "ALTER TYPE mood ADD VALUE IF NOT EXISTS 'so so'",
+    lambda table, choose: "ALTER TYPE mood ADD VALUE 'ok' BEFORE 'sad'",
+    lambda table, choose: "ALTER SEQUENCE alone INCREMENT -3",
+    lambda table, choose: (
+        "CREATE OR REPLACE FUNCTION note() RETURNS trigger LANGUAGE plpgsql "
+        "AS 'BEGIN RETURN NULL; END'"
+    ),
+    lambda table, choose: "ALTER DOMAIN positive SET DEFAULT 3",
+    lambda table, choose: "CREATE PUBLICATION news FOR ALL TABLES",
+    lambda table, choose: "CREATE EXTENSION IF NOT EXISTS plpgsql",
+    lambda table, choose: "SELECT lo_create(0)",
+    lambda table, choose: f"BEGIN; ALTER TABLE {table} ADD gone int; ROLLBACK",
+    lambda table, choose: f"CREATE TEMP TABLE scratch AS SELECT * FROM {table}",
+    lambda table, choose: f"ANALYZE {table}",
+]
+
+
+@pytest.mark.parametrize("seed", range(max(1, OPERATIONS // OPERATIONS_PER_SCHEMA)))
+def test_no_changed_definition_is_silent(db: Database, seed: int) -> None:
+    """What pg_dump shows is as at the beginning after a rollback, or the run has said what not."""
+    choose = random.Random(-1 - seed)
+    for _ in range(OPERATIONS_PER_SCHEMA // 10):
+        tables = make_schema(db, choose)
+        system = PostgresAdapter(db.url, mode="journal")
+        start, before = system.checkpoint("start"), dump(db)
+        history = [write_something(db, tables, choose) for _ in range(choose.randrange(8))]
+        history.append(choose.choice(DEFINITIONS)(choose.choice(tables).name, choose))
+        with suppress(psycopg.Error):
+            db.app.execute(history[-1])
+        history += [write_something(db, tables, choose) for _ in range(choose.randrange(3))]
+        try:
+            with suppress(RollbackError, WorldError):
+                system.rollback(start)
+                after = dump(db)
+                assert after == before, (history, [*set(after) ^ set(before)])
+        finally:
+            with suppress(WorldError):
+                system.close()
+        with suppress(psycopg.Error):
+            db.execute("DROP TABLE IF EXISTS pg_temp.scratch", "DROP PUBLICATION IF EXISTS news")

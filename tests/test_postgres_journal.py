@@ -218,6 +218,21 @@ FEATURES: dict[str, tuple[list[str], list[str]]] = {
             "DELETE FROM orders",
         ],
     ),
+    "keys with generated columns": (
+        [
+            "CREATE TABLE first (a int, twice int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY)",
+            "CREATE TABLE second (a int NOT NULL, twice int GENERATED ALWAYS AS (a * 2) STORED "
+            "NOT NULL, b text, UNIQUE (a, twice))",
+            "INSERT INTO first (a) VALUES (1), (2)",
+            "INSERT INTO second (a, b) VALUES (1, 'x'), (2, NULL)",
+        ],
+        [
+            "INSERT INTO first (a) VALUES (3)",
+            "UPDATE first SET a = a + 10",
+            "UPDATE second SET b = 'y' WHERE a = 2",
+            "DELETE FROM first; DELETE FROM second",
+        ],
+    ),
     "constraints": (
         [
             "CREATE TABLE places (id int PRIMARY KEY, "

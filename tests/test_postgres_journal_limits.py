@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from postgres_database import THREE_ORDERS, Database, journal
 
 from venomqa_hyp.adapters.postgres import PostgresAdapter, remove_journal
+from venomqa_hyp.adapters.recovery import RecoveryWarning
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable, WorldError
 
 
@@ -308,17 +310,26 @@ def test_a_schema_of_somebody_else_is_not_touched(db: Database) -> None:
 @pytest.mark.parametrize(
     ("definition", "told"),
     [
-        ("ALTER TABLE orders ADD COLUMN more int", "new: column orders.more integer"),
-        ("ALTER TABLE orders DROP COLUMN note", "gone: column orders.note text"),
-        ("ALTER TABLE orders ALTER total TYPE bigint", "new: column orders.total bigint"),
-        ("ALTER TABLE orders ALTER total SET DEFAULT 1", "a column or trigger was altered"),
-        ("CREATE TABLE more (a int)", "new: table public.more"),
-        ("CREATE INDEX more ON orders (total)", "new: index public.more"),
-        ("DROP TABLE orders", "gone: column orders.id integer"),
-        ("DROP SEQUENCE orders_id_seq CASCADE", "gone: sequence public.orders_id_seq"),
-        ("ALTER TABLE orders DISABLE TRIGGER ALL", "trigger venomqa_journal_delete .*disabled"),
-        ("CREATE SCHEMA tenant CREATE TABLE orders (id int)", "new: schema tenant"),
-        ("DROP SCHEMA venomqa_journal CASCADE", "gone: trigger venomqa_journal_delete"),
+        ("ALTER TABLE orders ADD COLUMN more int", "table column public.orders.more: new"),
+        ("ALTER TABLE orders DROP COLUMN note", "table column public.orders.note: gone"),
+        (
+            "ALTER TABLE orders ALTER total TYPE bigint",
+            "public.orders.total: type was integer, is bigint",
+        ),
+        (
+            "ALTER TABLE orders ALTER total SET DEFAULT 1",
+            "default of table column public.orders.total: new",
+        ),
+        ("CREATE TABLE more (a int)", "table public.more: new"),
+        ("CREATE INDEX more ON orders (total)", "index public.more: new"),
+        ("DROP TABLE orders", "table public.orders: gone"),
+        ("DROP SEQUENCE orders_id_seq CASCADE", "sequence public.orders_id_seq: gone"),
+        (
+            "ALTER TABLE orders DISABLE TRIGGER ALL",
+            "venomqa_journal_delete on .*enabled was A, is D",
+        ),
+        ("CREATE SCHEMA tenant CREATE TABLE orders (id int)", "schema tenant: new"),
+        ("DROP SCHEMA venomqa_journal CASCADE", "trigger venomqa_journal_delete on .*: gone"),
     ],
 )
 def test_a_changed_schema_ends_the_run(db: Database, definition: str, told: str) -> None:
@@ -434,7 +445,7 @@ def test_a_journal_that_cannot_grow_fails_the_statement_of_the_application(
     with pytest.raises(psycopg.errors.DiskFull):
         db.execute("DELETE FROM orders")
     assert db.dump() == before
-    with pytest.raises(SystemUnavailable, match=r"cannot observe .*No space left on device"):
+    with pytest.raises(RollbackError, match=r"trigger fail on venomqa_journal\.entry: new"):
         system.observe()
 
 
@@ -451,7 +462,9 @@ def test_a_connection_that_the_server_ended(db: Database) -> None:
         system.rollback(handle)
     with pytest.raises(SystemUnavailable, match="removed by the next run, or by: venomqa clean"):
         system.close()
-    with closing(journal(db)) as following:
+    with pytest.warns(RecoveryWarning, match="0 rows were removed"):
+        opened = journal(db)
+    with closing(opened) as following:
         check_undone(db, following, lambda: db.execute("DELETE FROM orders"))
 
 
@@ -477,3 +490,36 @@ def test_a_run_that_was_killed_leaves_a_journal_that_can_be_removed(db: Database
     assert remove_journal(db.url)
     assert db.catalog() == before
     assert not remove_journal(db.url)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_statement_that_goes_on_is_cancelled_where_that_is_allowed(
+    db: Database, allowed: bool
+) -> None:
+    system = PostgresAdapter(db.url, mode="journal", lock_timeout=0.3, allow_cancel=allowed)
+    start = system.checkpoint("start")
+    db.execute("DELETE FROM orders WHERE id = 1")
+    system.observe()
+    told: list[str] = []
+
+    def goes_on() -> None:
+        with db.connect() as other:
+            try:
+                other.execute(
+                    "BEGIN; SELECT FROM orders WHERE id = 2 FOR UPDATE; SELECT pg_sleep(3)"
+                )
+            except psycopg.Error as error:
+                told.append(str(error))
+
+    working = threading.Thread(target=goes_on)
+    working.start()
+    time.sleep(0.3)
+    db.execute("UPDATE orders SET total = 7 WHERE id = 3")
+    if allowed:
+        system.close()
+    else:
+        with pytest.raises(SystemUnavailable, match="allow_cancel=True"):
+            system.close()
+    working.join()
+    assert [("user request" in text) for text in told] == [True] * allowed
+    assert start

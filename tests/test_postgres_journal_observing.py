@@ -15,7 +15,6 @@ from postgres_database import THREE_ORDERS, Database, journal
 
 from venomqa_hyp.adapters.postgres import PostgresAdapter
 from venomqa_hyp.adapters.postgres.driver import Connection
-from venomqa_hyp.adapters.postgres.rows import load_of
 from venomqa_hyp.core import changes
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
@@ -120,7 +119,7 @@ def test_observation_queries(db: Database, system: PostgresAdapter) -> None:
         ("totals", "SELECT 1", "already"),
         ("x", "SELEC 1", "refuses the observation query 'x': syntax error"),
         ("x", "DELETE FROM orders", "read-only transaction"),
-        ("x", "SET x.y = 1", "answers with no rows"),
+        ("x", "SET x.y = 1", "not one statement that answers with rows"),
     ):
         with pytest.raises(DefinitionError, match=message):
             system.add_observation_query(name, sql)
@@ -146,7 +145,7 @@ def test_queries_are_answered_in_one_round_trip(
     monkeypatch.setattr(psycopg, "connect", connecting)
     with closing(Connection(db.url, 5.0)) as session, (tmp_path / "trace").open("w") as trace:
         opened[0].pgconn.trace(trace.fileno())
-        answers = session.read(["SELECT 1 AS x", "SELECT 2 AS y"], load_of)
+        answers = session.read(["SELECT 1 AS x", "SELECT 2 AS y"])
         opened[0].pgconn.untrace()
     assert [answer for _, answer in answers] == [[(1,)], [(2,)]]
     assert (tmp_path / "trace").read_text().count("\tSync") == 1
@@ -177,7 +176,7 @@ def test_a_journal_that_was_read_is_cleaned_up(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Entries that were taken do not slow the next ones down."""
-    monkeypatch.setattr("venomqa_hyp.adapters.postgres.journal._VACUUM_AFTER", 1000)
+    monkeypatch.setattr("venomqa_hyp.adapters.postgres.recovery.SUMMED_AFTER", 1000)
     sizes = []
     with closing(journal(db)) as system:
         for _ in range(4):

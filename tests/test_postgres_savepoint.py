@@ -14,9 +14,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from postgres_shop import dump, shop
 
 from venomqa_hyp import Action, World, invariant, venom_machine
-from venomqa_hyp.adapters.journal import Choice
 from venomqa_hyp.adapters.postgres.savepoint import SavepointMode
 from venomqa_hyp.adapters.postgres.sharing.connection import SharedConnection
+from venomqa_hyp.adapters.sql import Choice
 from venomqa_hyp.errors import InvariantViolated, RollbackError
 from venomqa_hyp.testing import check_rollbackable
 

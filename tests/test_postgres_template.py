@@ -204,7 +204,7 @@ def test_the_oldest_copy_dies_but_never_the_first(
     live = [mode.is_live(handle) for handle in (first, second, third, fourth)]
     assert live == [True, True, False, True]
     assert len(of(mode, postgres_url)) == 3
-    with pytest.raises(RollbackError, match=r"cannot roll back to <TemplateHandle 'c'>"):
+    with pytest.raises(RollbackError, match=r"cannot roll back to <Handle 'c'>"):
         mode.rollback(third)
     mode.forget(second)
     assert len(of(mode, postgres_url)) == 2

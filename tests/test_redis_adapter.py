@@ -446,8 +446,8 @@ def test_handles_share_what_is_equal(client: redis.Redis, adapter: RedisAdapter)
     first = adapter.checkpoint("empty")
     client.set("key", "x")
     second = adapter.checkpoint("x")
-    assert second.version is not None
-    entry = second.version.entries.get((0, b"key"))
+    assert second.content is not None
+    entry = second.content.entries.get((0, b"key"))
     kept = weakref.ref(entry)
     del entry
     client.delete("key")

@@ -301,7 +301,7 @@ def test_value_dump_and_expiry_are_of_one_moment(
         with closing(RedisAdapter(server, tracking=tracking)) as adapter:
             for _ in range(100):
                 observed = adapter.observe()
-                entry = adapter.checkpoint("now").version.entries.get((0, b"key"))  # type: ignore[union-attr]
+                entry = adapter.checkpoint("now").content.entries.get((0, b"key"))
                 seen.add(str(observed.data["databases"]))
                 assert entry is None or ("list" in entry.data) is (entry.dump[0] != 0)
     finally:

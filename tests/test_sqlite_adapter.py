@@ -686,7 +686,7 @@ def test_unknown_table_is_refused(path: Path) -> None:
     [
         ("SELECT missing FROM orders", "no such column: missing"),
         ("DELETE FROM orders", "readonly database"),
-        ("-- nothing", "answers with no rows"),
+        ("-- nothing", "not one statement that answers with rows"),
     ],
 )
 def test_bad_query_is_refused(shared: sqlite3.Connection, sql: str, words: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sqlite_shop import NEEDS_SWITCH, SCHEMA, connect, content, journal, schema
 
 from venomqa_hyp.adapters.sqlite import JournalWarning, SQLiteAdapter, installation
-from venomqa_hyp.adapters.sqlite.choosing import JOURNAL_FROM
+from venomqa_hyp.adapters.sqlite.adapter import JOURNAL_FROM
 from venomqa_hyp.adapters.sqlite.statements import index_condition, stops_half_way, trigger_head
 from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
 
@@ -168,7 +168,7 @@ def test_notes_that_the_application_deletes_are_missed(
 @pytest.mark.parametrize(
     ("sql", "words"),
     [
-        ("ALTER TABLE log ADD COLUMN more", r"gone: table log; new: table log"),
+        ("ALTER TABLE log ADD COLUMN more", r"\(changed: table log\)"),
         ("CREATE INDEX i ON log (line)", r"new: index i"),
         ("DROP TABLE log", "triggers of the journal are gone"),
         ("VACUUM", "VACUUM was executed, or a change of the schema that was taken back"),
@@ -323,7 +323,6 @@ def test_what_a_killed_run_left_is_removed(db: sqlite3.Connection, path: Path, m
     killed = subprocess.run([sys.executable, "-c", script, path], check=False)
     assert killed.returncode == -9
     assert schema(path) != before
-    db.execute("INSERT INTO log VALUES ('the application goes on')")
     rows = content(path)
     with closing(SQLiteAdapter(path, mode=mode)) as system:
         system.checkpoint("again")

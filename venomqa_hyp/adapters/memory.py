@@ -3,27 +3,13 @@
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
-from venomqa_hyp.adapters.lifetime import not_live
+from venomqa_hyp.adapters.handles import Handle, HandleOwner
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.values.digest import snapshot
 
 
-class MemoryHandle:
-    """What :meth:`MemoryAdapter.checkpoint` returns; only the adapter looks inside."""
-
-    __slots__ = ("content", "name", "owner")
-
-    def __init__(self, name: str, owner: object, content: dict[Any, Any]) -> None:
-        self.name = name
-        self.owner: object | None = owner
-        self.content = content
-
-    def __repr__(self) -> str:
-        return f"<MemoryHandle {self.name!r}>"
-
-
-class MemoryAdapter(MutableMapping[Any, Any]):
+class MemoryAdapter(HandleOwner, MutableMapping[Any, Any]):
     """Hold plain Python values under keys, and roll them back.
 
     The top-level dict keeps its identity over a rollback, the values in it do not: look a nested
@@ -40,31 +26,28 @@ class MemoryAdapter(MutableMapping[Any, Any]):
                 f"MemoryAdapter needs a dict and got a {type(data).__name__}: it is emptied and "
                 "filled in place when it is rolled back. Write MemoryAdapter(dict(...))."
             )
-        self.name = name
+        super().__init__(name)
         self._data: dict[Any, Any] = {} if data is None else data
-        self._owner = object()
 
     @property
     def data(self) -> dict[Any, Any]:
         """Return the dict itself, the same object over all rollbacks."""
         return self._data
 
-    def checkpoint(self, name: str) -> MemoryHandle:
+    def checkpoint(self, name: str) -> Handle:
         """Remember a copy of everything.
 
         :raises DefinitionError: a value cannot be copied.
         """
-        return MemoryHandle(name, self._owner, self._copied(self._data))
+        return self._handle(name, self._copied(self._data))
 
-    def rollback(self, handle: MemoryHandle) -> None:
+    def rollback(self, handle: Handle) -> None:
         """Restore the content of ``handle``.
 
         :raises RollbackError: the handle was forgotten, belongs to another adapter, or the
             adapter was closed.
         """
-        if not self.is_live(handle):
-            raise not_live(self.name, handle)
-        restored = self._copied(handle.content)
+        restored = self._copied(self._content(handle))
         self._data.clear()
         self._data.update(restored)
 
@@ -74,20 +57,6 @@ class MemoryAdapter(MutableMapping[Any, Any]):
         :raises DefinitionError: a value cannot be copied.
         """
         return Observation.create(self.name, self._copied(self._data))
-
-    def is_live(self, handle: MemoryHandle) -> bool:
-        """Tell whether ``handle`` can be rolled back to."""
-        return isinstance(handle, MemoryHandle) and handle.owner is self._owner
-
-    def forget(self, handle: MemoryHandle) -> None:
-        """Free the copy that ``handle`` holds."""
-        if self.is_live(handle):
-            handle.owner = None
-            handle.content = {}
-
-    def close(self) -> None:
-        """End the life of all handles; the content stays as it is."""
-        self._owner = object()
 
     def _copied(self, content: dict[Any, Any]) -> dict[Any, Any]:
         try:

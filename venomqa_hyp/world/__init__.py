@@ -3,7 +3,7 @@
 from venomqa_hyp.world.context import Context, values_under
 from venomqa_hyp.world.mover import Mover
 from venomqa_hyp.world.rollbackable import Handle, Rollbackable
-from venomqa_hyp.world.signals import ending_in_order, uninterrupted
+from venomqa_hyp.world.signals import acknowledge, ending_in_order, uninterrupted
 from venomqa_hyp.world.world import Checkpoint, World
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Mover",
     "Rollbackable",
     "World",
+    "acknowledge",
     "ending_in_order",
     "uninterrupted",
     "values_under",

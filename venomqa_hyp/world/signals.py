@@ -28,6 +28,7 @@ class _Watch:
         self._handlers: dict[signal.Signals, Handler] = {}
         self._waiting: list[signal.Signals] = []
         self._depth = 0
+        self.delivered: signal.Signals | None = None
 
     @property
     def is_set(self) -> bool:
@@ -47,6 +48,7 @@ class _Watch:
         for number, handler in self._handlers.items():
             signal.signal(number, signal.SIG_DFL if handler is _terminate else handler)
         self._handlers.clear()
+        self.delivered = None
 
     def __enter__(self) -> None:
         self._depth += 1
@@ -67,7 +69,9 @@ class _Watch:
         if self._depth:
             self._waiting.append(signal.Signals(number))
         else:
-            self._handlers[signal.Signals(number)](number, frame)
+            self.delivered = signal.Signals(number)
+            self._handlers[self.delivered](number, frame)
+            self.delivered = None  # its handler lets the run go on
 
 
 _watch = _Watch()
@@ -102,6 +106,17 @@ def _alone() -> Iterator[None]:
             yield
     finally:
         _watch.unset()
+
+
+def insist() -> None:
+    """Raise a signal again that somebody caught, as code with a bare ``except`` does."""
+    if _watch.delivered is not None and _is_main():
+        signal.raise_signal(_watch.delivered)
+
+
+def acknowledge() -> None:
+    """Note that a signal was received by those who end the run."""
+    _watch.delivered = None
 
 
 def _is_main() -> bool:

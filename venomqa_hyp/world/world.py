@@ -22,7 +22,7 @@ from venomqa_hyp.values import Shown, canonical_text, hash_text, snapshot
 from venomqa_hyp.world.context import Context
 from venomqa_hyp.world.parts import Handles, Parts, check_systems, close_all, is_system
 from venomqa_hyp.world.rollbackable import Rollbackable
-from venomqa_hyp.world.signals import uninterrupted
+from venomqa_hyp.world.signals import insist, uninterrupted
 
 
 @attrs.frozen(eq=False)
@@ -90,6 +90,11 @@ class World:
         self._broken: str | None = None
         self._closed = False
 
+    @property
+    def api_is_apart(self) -> bool:
+        """Whether the API is in another process, so that requests to it may be lost."""
+        return bool(self._transport_errors)
+
     def check_ready(self) -> None:
         """Raise :class:`~venomqa_hyp.errors.WorldError` unless the API can be reached.
 
@@ -145,6 +150,7 @@ class World:
         (``assume``, a skip) and what says that the test or the World cannot work.
         """
         self._check_usable()
+        insist()
         outer = sys.exception()
         start = perf_counter()
         try:
@@ -224,7 +230,8 @@ class World:
         if self._closed:
             return
         self._closed = True
-        close_all({**self.systems, "api": self.api})
+        with uninterrupted():
+            close_all({**self.systems, "api": self.api})
 
     def __enter__(self) -> Self:
         return self

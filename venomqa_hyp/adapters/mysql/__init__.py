@@ -1,6 +1,6 @@
 """MySQL and MariaDB: roll back by what row triggers wrote down."""
 
-from venomqa_hyp.adapters.mysql.adapter import MySQLAdapter, remove_journal
-from venomqa_hyp.adapters.mysql.savepoint import SharedConnection
+from venomqa_hyp.adapters.mysql.adapter import MySQLAdapter
+from venomqa_hyp.adapters.mysql.recovery import remove_journal
 
-__all__ = ["MySQLAdapter", "SharedConnection", "remove_journal"]
+__all__ = ["MySQLAdapter", "remove_journal"]

@@ -2,18 +2,17 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import attrs
 
-from venomqa_hyp.adapters.mysql.driver import Asking, Connection, Failed, quoted, text
+from venomqa_hyp.adapters.mysql.driver import Connection, quoted, text
 from venomqa_hyp.adapters.mysql.rows import KINDS, Column, Layout
-from venomqa_hyp.errors import DefinitionError, SystemUnavailable
+from venomqa_hyp.errors import DefinitionError
 
 #: What the names of our own triggers begin with.
 PREFIX = "venomqa_"
-_NEEDS_PRIVILEGE = 1227
 _BLANK = r"(?:\s|/\*.*?\*/|#[^\n]*\n|--(?:[^\S\n][^\n]*)?\n)"
 _WORD = r"`(?:[^`]|``)*`|\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[\w$]+"
 _HEAD = re.compile(rf"{_BLANK}|(?P<word>{_WORD})|.", re.DOTALL)
@@ -44,6 +43,7 @@ class Trigger:
     """A trigger of the application.
 
     :ivar body: as information_schema shows it, which is not how it was written.
+    :ivar head: what stands before the body, as it was written; empty where that is not known.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Trigger:
     sql_mode: str
     charset: str
     collation: str
+    head: str = ""
 
 
 @attrs.frozen
@@ -72,7 +73,7 @@ class Catalog:
     triggers: tuple[Trigger, ...]
 
 
-def read(connection: Asking) -> Catalog:
+def read(connection: Connection) -> Catalog:
     """Read the catalog.
 
     :raises DefinitionError: a table is of a kind that cannot be rolled back; names the remedy.
@@ -83,10 +84,14 @@ def read(connection: Asking) -> Catalog:
     )
     _refuse_tables(tables)
     _refuse_foreign(foreign)
-    positions = _keys(unique)
     described = defaultdict(list)
+    generated = set()
     for table, *column in columns:
-        described[table].append(column)
+        if _is_generated(column[3]):
+            generated.add((table, column[0]))
+        else:
+            described[table].append(column)
+    positions = _keys(unique, generated)
     names = [row[0] for row in tables if row[1] == "BASE TABLE"]
     layouts = {
         table: _layout(connection.database, table, described[table], positions.get(table, ()))
@@ -102,72 +107,26 @@ def read(connection: Asking) -> Catalog:
 
 
 def as_written(connection: Connection, trigger: Trigger) -> Trigger:
-    """Return the trigger with the body that creates it again.
+    """Return the trigger with the head and the body that create it again.
 
     What information_schema shows has lost doubled quotes, ``_binary`` and rare letters.
     """
     ((_, _, statement, *_),) = connection.rows(
         f"SHOW CREATE TRIGGER {quoted(connection.database, trigger.name)}"
     )
-    return attrs.evolve(trigger, body=_body(statement))
+    head, body = _parts(statement)
+    return attrs.evolve(trigger, head=head, body=body)
 
 
-def _body(statement: str) -> str:
+def _parts(statement: str) -> tuple[str, str]:
     words: list[str] = []
     for part in _HEAD.finditer(statement):
         if part["word"]:
             words.append(part["word"].upper())
         if words[-3:] == ["FOR", "EACH", "ROW"]:
             order = _ORDER.match(statement, part.end())
-            return statement[order.end() if order else part.end() :]
+            return statement[: part.end()], statement[order.end() if order else part.end() :]
     raise ValueError(f"not the definition of a trigger: {statement}")
-
-
-def fingerprint(connection: Connection, *, triggers: bool = True) -> dict[str, Any]:
-    """Return what changes with the schema, or when a table is emptied by TRUNCATE.
-
-    :param triggers: look at triggers as well, which takes longer than all else.
-    :raises SystemUnavailable: the role may not see it; names the GRANT.
-    """
-    name, folder = text(connection.database), text(f"{_as_folder(connection.database)}/%")
-    view = "INNODB_SYS_TABLES" if connection.is_mariadb else "INNODB_TABLES"
-    queries = {
-        kind: sql.format(name, view, folder)
-        for kind, sql in _FINGERPRINT.items()
-        if triggers or kind != "trigger"
-    }
-    try:
-        found = connection.run(*queries.values())
-    except Failed as error:
-        if error.code != _NEEDS_PRIVILEGE:
-            raise
-        raise SystemUnavailable(
-            f"MySQL: {connection.where}: this user may not look at the engine's tables ({error}), "
-            "so a TRUNCATE by the application would go unnoticed. As an administrator: "
-            "GRANT PROCESS ON *.* TO the user of the test."
-        ) from error
-    return {
-        f"{kind} {row[0]}": row[1:]
-        for kind, result in zip(queries, found, strict=True)
-        for row in result.rows
-    }
-
-
-def _as_folder(database: str) -> str:
-    """Return the pattern that the name of a database's folder matches.
-
-    Of letters beyond ASCII the server has codes of its own. They are left open: a database whose
-    name differs in those only is then looked at too.
-    """
-
-    def written(letter: str) -> str:
-        if not letter.isascii():
-            return "@%"
-        if letter == "_":
-            return r"\_"
-        return letter if letter.isalnum() else f"@{ord(letter):04x}"
-
-    return "".join(map(written, database))
 
 
 def _refuse_tables(tables: Any) -> None:
@@ -202,15 +161,13 @@ def _refuse_foreign(foreign: Any) -> None:
 
 def _layout(database: str, table: str, columns: Any, key: tuple[str, ...]) -> Layout:
     kept = []
-    for name, kind, charset, extra in columns:
-        is_generated = "GENERATED" in extra and "DEFAULT_GENERATED" not in extra
+    for name, kind, charset, _ in columns:
         if kind not in KINDS:
             raise DefinitionError(
                 f"MySQL: column {name!r} of table {table!r} is of type {kind}, which is not known "
                 "to come back unchanged. For the test, use another type."
             )
-        if not is_generated or name in key:
-            kept.append(Column(name, kind, charset, is_generated))
+        kept.append(Column(name, kind, charset))
     names = [column.name for column in kept]
     layout = Layout(database, table, tuple(kept), tuple(names.index(name) for name in key))
     # A FLOAT is not equal to what it is written as.
@@ -218,14 +175,25 @@ def _layout(database: str, table: str, columns: Any, key: tuple[str, ...]) -> La
     return layout if usable else attrs.evolve(layout, key=())
 
 
-def _keys(unique: Any) -> dict[str, tuple[str, ...]]:
-    """Return table -> columns of its primary key, else of its first unique key without NULL."""
+def _is_generated(extra: str) -> bool:
+    return "GENERATED" in extra and "DEFAULT_GENERATED" not in extra
+
+
+def _keys(unique: Any, generated: Set[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Return table -> columns of its primary key, else of its first unique key without NULL.
+
+    :param generated: table and name of each generated column; these are in no text of a row.
+    """
     indexes: dict[tuple[str, str], list[tuple[str | None, str]]] = defaultdict(list)
     for table, index, column, nullable in unique:
         indexes[table, index].append((column, nullable))
     chosen: dict[str, tuple[str, ...]] = {}
     for (table, index), parts in indexes.items():
-        names = tuple(column for column, nullable in parts if column and nullable != "YES")
+        names = tuple(
+            column
+            for column, nullable in parts
+            if column and nullable != "YES" and (table, column) not in generated
+        )
         if len(names) == len(parts) and (index == "PRIMARY" or table not in chosen):
             chosen[table] = names
     return chosen
@@ -274,16 +242,3 @@ _QUERIES = (
     " WHERE k.REFERENCED_TABLE_SCHEMA = {0} AND k.TABLE_SCHEMA <> {0}"
     " AND (r.DELETE_RULE IN ('CASCADE', 'SET NULL') OR r.UPDATE_RULE IN ('CASCADE', 'SET NULL'))",
 )
-_FINGERPRINT = {
-    # Names here are encoded as those of files are, and so is what is before the slash.
-    "table": f"SELECT SUBSTRING_INDEX(NAME, '/', -1), TABLE_ID, SPACE FROM {_I_S}.{{1}}"
-    " WHERE CAST(NAME AS BINARY) LIKE CAST({2} AS BINARY)",
-    "column": f"SELECT CONCAT(TABLE_NAME, '.', COLUMN_NAME), COLUMN_TYPE, COLUMN_DEFAULT,"
-    " IS_NULLABLE, EXTRA, CHARACTER_SET_NAME, COLLATION_NAME, GENERATION_EXPRESSION"
-    f" FROM {_I_S}.COLUMNS WHERE TABLE_SCHEMA = {{0}}",
-    "foreign key": f"SELECT CONCAT(TABLE_NAME, '.', CONSTRAINT_NAME), REFERENCED_TABLE_NAME,"
-    f" DELETE_RULE, UPDATE_RULE FROM {_I_S}.REFERENTIAL_CONSTRAINTS"
-    " WHERE CONSTRAINT_SCHEMA = {0}",
-    "trigger": f"SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_STATEMENT, ACTION_ORDER"
-    f" FROM {_I_S}.TRIGGERS WHERE TRIGGER_SCHEMA = {{0}}",
-}

@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
 
+from venomqa_hyp.adapters.sql import Answer
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
 _SCHEME = re.compile(r"(mysql|mariadb)(\+\w+)?")
@@ -48,19 +49,6 @@ class Result:
     columns: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
     affected: int
-
-
-class Asking(Protocol):
-    """What can be asked about a database."""
-
-    @property
-    def database(self) -> str:
-        """Return its name."""
-        ...
-
-    def run(self, *statements: str) -> list[Result]:
-        """Execute statements and return what each answered."""
-        ...
 
 
 @attrs.frozen
@@ -179,16 +167,17 @@ class Connection:
             waiting.append(statement)
         return results + (self.run(*waiting) if waiting else [])
 
-    def run_reading(self, queries: Sequence[str]) -> Sequence[Result]:
-        """Do as :meth:`run`, where nothing can be changed.
+    def read(self, queries: Sequence[str]) -> Sequence[Answer]:
+        """Return columns and rows of queries that can change nothing.
 
         :raises Failed: the server refuses a query, or one would change something.
         """
         try:
-            return self.run("START TRANSACTION READ ONLY", *queries, "COMMIT")[1:-1]
+            results = self.run("START TRANSACTION READ ONLY", *queries, "COMMIT")[1:-1]
         except Failed:
             self.roll_back()
             raise
+        return [(result.columns, list(result.rows)) for result in results]
 
     def roll_back(self) -> None:
         """End a transaction of ours; where the connection is lost the server has done so."""

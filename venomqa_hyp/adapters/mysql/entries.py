@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from venomqa_hyp.adapters.journal import Entry
 from venomqa_hyp.adapters.mysql.rows import Layout
+from venomqa_hyp.adapters.sql import Entry
 from venomqa_hyp.errors import RollbackError
 
 Key = tuple[str, ...]

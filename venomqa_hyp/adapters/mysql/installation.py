@@ -6,16 +6,17 @@ off; the originals are kept beside the journal until they are put back.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 import attrs
 
-from venomqa_hyp.adapters.mysql import blocking, triggers
+from venomqa_hyp.adapters.mysql import beginning, blocking, triggers
 from venomqa_hyp.adapters.mysql.catalog import PREFIX, Catalog, Trigger, as_written, read
 from venomqa_hyp.adapters.mysql.driver import Connection, Failed, quoted, text
 from venomqa_hyp.errors import SystemUnavailable
 
 _LONGEST_NAME = 64
+_ATTEMPTS = 10
 _BINLOG = 1419
 _DENIED = (1044, 1142, 1227)
 _NOT_STORED = 3507
@@ -50,21 +51,17 @@ class Installation:
     def create(cls, connection: Connection) -> "Installation":
         """Remove what a crash left behind, and install the journal.
 
-        :raises SystemUnavailable: another adapter has the database, a privilege is missing, or a
-            lock was held for too long.
+        :raises SystemUnavailable: a privilege is missing, or a lock was held for too long.
         :raises DefinitionError: a table cannot be rolled back.
         """
-        claim(connection)
         remove(connection)
-        found = read(connection)
-        theirs = tuple(as_written(connection, trigger) for trigger in found.triggers)
-        catalog = attrs.evolve(found, triggers=theirs)
-        numbers = {table: number for number, table in enumerate(sorted(catalog.layouts), 1)}
-        installation = cls(connection, catalog, journal_name(connection.database), numbers)
-        writer = triggers.Writer(catalog, installation.journal, numbers)
-        ours = list(writer.triggers())
+        found = cls.existing(connection)
+        theirs = tuple(as_written(connection, trigger) for trigger in found.catalog.triggers)
+        installation = attrs.evolve(found, catalog=attrs.evolve(found.catalog, triggers=theirs))
+        writer = triggers.Writer(installation.catalog, installation.journal, installation.numbers)
+        statements = list(writer.triggers())
         try:
-            installation._install(ours)
+            installation._install(statements)
         except Failed as error:
             remove(connection)
             raise _cannot_install(connection, error) from error
@@ -73,11 +70,22 @@ class Installation:
             raise
         return installation
 
-    def _install(self, ours: list[str]) -> None:
+    @classmethod
+    def existing(cls, connection: Connection) -> "Installation":
+        """Return the journal of a database as it is; that of a run that was killed, if it is there.
+
+        :raises DefinitionError: a table cannot be rolled back.
+        """
+        catalog = read(connection)
+        numbers = {table: number for number, table in enumerate(sorted(catalog.layouts), 1)}
+        return cls(connection, catalog, journal_name(connection.database), numbers)
+
+    def _install(self, statements: list[str]) -> None:
         journal = self.journal
         self.connection.run(
             f"CREATE DATABASE {quoted(journal)}",
             triggers.journal_table(journal),
+            *beginning.tables(journal),
             f"CREATE TABLE {quoted(journal, 'triggers')} (number INT PRIMARY KEY, {_SAVED})"
             " ENGINE=InnoDB CHARACTER SET utf8mb4",
         )
@@ -95,26 +103,23 @@ class Installation:
             self.connection.run(f"INSERT INTO {quoted(journal, 'triggers')} VALUES {listed}")
         _replace(self.connection, theirs, triggers.quiet)
         self.connection.run(f"CREATE TABLE {quoted(journal, _REPLACED)} (id INT PRIMARY KEY)")
-        self.connection.run_all(ours)
+        self.connection.run_all(statements)
 
 
 def remove(connection: Connection) -> None:
-    """Take away whatever a journal of the database has added; nothing happens where there is none.
+    """Take away whatever a journal of the database has added, and leave the rows as they are.
 
     :raises SystemUnavailable: a lock was held for too long.
     """
     database, journal = connection.database, journal_name(connection.database)
     try:
-        ours = connection.rows(
-            "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA ="
-            f" {text(database)} AND TRIGGER_NAME LIKE '{PREFIX.replace('_', '!_')}%' ESCAPE '!'"
-        )
-        connection.run_all(f"DROP TRIGGER {quoted(database, name)}" for (name,) in ours)
-        _put_back(connection, journal)
-        left = connection.rows(
-            f"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {text(journal)}"
-        )
-        if left:
+        tables = _tables(connection, journal)
+        if beginning.TABLE in tables:
+            # First of all: were this interrupted, there would be triggers that miss some rows.
+            connection.run(beginning.forgotten(journal))
+        connection.run_all(f"DROP TRIGGER {quoted(database, name)}" for name in ours(connection))
+        _put_back(connection, journal, tables)
+        if exists(connection):
             connection.run(f"DROP DATABASE {quoted(journal)}")
     except Failed as error:
         raise SystemUnavailable(
@@ -125,32 +130,57 @@ def remove(connection: Connection) -> None:
         ) from error
 
 
+def exists(connection: Connection) -> bool:
+    """Tell whether the database has a journal, complete or not."""
+    name = text(journal_name(connection.database))
+    return bool(
+        connection.rows(f"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {name}")
+    )
+
+
+def ours(connection: Connection) -> list[str]:
+    """Return the names of the journal's triggers."""
+    rows = connection.rows(
+        "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA ="
+        f" {text(connection.database)} AND TRIGGER_NAME LIKE '{PREFIX.replace('_', '!_')}%'"
+        " ESCAPE '!'"
+    )
+    return [name for (name,) in rows]
+
+
 def claim(connection: Connection) -> None:
     """Keep other adapters away from the database until the connection is closed.
 
     :raises SystemUnavailable: one has it.
     """
     name = hashlib.blake2b(connection.database.encode(), digest_size=16).hexdigest()
-    # The server may need a moment to notice that a process has ended.
-    ((holder, got),) = connection.rows(
-        f"SELECT IS_USED_LOCK('venomqa:{name}'), GET_LOCK('venomqa:{name}', 1)"
+    lock = f"'venomqa:{name}'"
+    for _ in range(_ATTEMPTS):
+        ((holder, got),) = connection.rows(f"SELECT IS_USED_LOCK({lock}), GET_LOCK({lock}, 1)")
+        if got:
+            return
+        # Where a process was killed in a statement, the server notices when it is executed.
+        if connection.rows(
+            "SELECT 1 FROM information_schema.PROCESSLIST"
+            f" WHERE ID = IS_USED_LOCK({lock}) AND COMMAND = 'Sleep'"
+        ):
+            break
+    raise SystemUnavailable(
+        f"MySQL: {connection.where} is used by another MySQLAdapter (connection {holder}), "
+        "and each would roll back what the other does. Close that one, end its process, or "
+        "give each its own database."
     )
-    if not got:
-        raise SystemUnavailable(
-            f"MySQL: {connection.where} is used by another MySQLAdapter (connection {holder}), "
-            "and each would roll back what the other does. Close that one, end its process, or "
-            "give each its own database."
-        )
 
 
-def _put_back(connection: Connection, journal: str) -> None:
+def _tables(connection: Connection, journal: str) -> frozenset[str]:
+    rows = connection.rows(
+        f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {text(journal)}"
+    )
+    return frozenset(name for (name,) in rows)
+
+
+def _put_back(connection: Connection, journal: str, tables: Set[str]) -> None:
     """Put back the application's triggers, but none that it has replaced or dropped since."""
-    tables = {
-        name
-        for (name,) in connection.rows(
-            f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {text(journal)}"
-        )
-    }
     if "triggers" not in tables:
         return
     saved = connection.rows(f"SELECT * FROM {quoted(journal, 'triggers')} ORDER BY number")

@@ -10,12 +10,13 @@ is shown as the double of equal value: of its own text MySQL leaves digits out. 
 
 import datetime
 import decimal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from venomqa_hyp.adapters.mysql.driver import quoted, text
+from venomqa_hyp.adapters.mysql.driver import Connection, quoted, text
+from venomqa_hyp.adapters.sql import IDENTIFIED_ROWS, Choice, Table
 
 NULL = "~"
 _NUMBERS = frozenset(("tinyint", "smallint", "mediumint", "int", "bigint", "year"))
@@ -55,7 +56,6 @@ class Column:
     name: str
     kind: str
     charset: str | None = None
-    is_generated: bool = False
 
     def written(self, row: str) -> str:
         """Return the SQL that writes this column of ``row`` (a table or OLD or NEW) as text."""
@@ -130,7 +130,7 @@ class Column:
 class Layout:
     """What of a table is written down, and how its rows are found again.
 
-    :ivar columns: all that cannot be computed from others, and those of the key.
+    :ivar columns: all that cannot be computed from others.
     :ivar key: positions, in ``columns``, of a unique key without NULL; none where there is none
         that rows are found by.
     """
@@ -187,11 +187,13 @@ class Layout:
 
     def inserted(self, rows: Sequence[str]) -> str:
         """Return the statement that writes ``rows``."""
-        kept = [number for number, column in enumerate(self.columns) if not column.is_generated]
-        names = ",".join(quoted(self.columns[number].name) for number in kept)
+        names = ",".join(quoted(column.name) for column in self.columns)
         values = (
-            ",".join(self.columns[number].literal(pieces[number]) for number in kept)
-            for pieces in (row.split(",") for row in rows)
+            ",".join(
+                column.literal(piece)
+                for column, piece in zip(self.columns, row.split(","), strict=True)
+            )
+            for row in rows
         )
         return f"INSERT INTO {self.sql} ({names}) VALUES {','.join(f'({one})' for one in values)}"
 
@@ -218,6 +220,49 @@ class Layout:
             f"{quoted(column.name)} = {column.literal(value)}"
             for column, value in zip(columns, values, strict=True)
         )
+
+
+def observed_tables(
+    connection: Connection, layouts: Mapping[str, Layout], choice: Choice
+) -> list[Table]:
+    """Return how each table is observed that counts.
+
+    :raises DefinitionError: a name in the choice does not exist.
+    """
+    columns = {table: [column.name for column in layouts[table].columns] for table in layouts}
+    choice.check(layouts, columns)
+    return [
+        _observed_table(connection, layout, choice)
+        for table, layout in layouts.items()
+        if choice.observes(table)
+    ]
+
+
+def _observed_table(connection: Connection, layout: Layout, choice: Choice) -> Table:
+    names = tuple(
+        column.name for column in layout.columns if not choice.ignores(layout.name, column.name)
+    )
+    key = tuple(column.name for column in layout.key_columns)
+    base = _base(connection, layout, names)
+    return Table(layout.name, names, key, base, layout.reader(names))
+
+
+def _base(connection: Connection, layout: Layout, names: tuple[str, ...]) -> str:
+    counted = [column for column in layout.columns if column.name in names]
+    written = [column.written(quoted(layout.name)) for column in counted]
+    row = f"CONCAT_WS(',',{','.join(written or [repr('')])})"
+    halves = ", ".join(
+        f"SUM(CAST(CONV(SUBSTRING(content, {start}, 15), 16, 10) AS DECIMAL(20)))"
+        for start in (1, 16)
+    )
+    ((rows, *content),) = connection.rows(
+        f"SELECT COUNT(*), {halves} FROM (SELECT SHA2({row}, 256) AS content FROM {layout.sql}"
+        f" LIMIT {IDENTIFIED_ROWS + 1}) AS hashed"
+    )
+    if rows <= IDENTIFIED_ROWS:
+        return f"{rows} rows, {'.'.join(str(part or 0) for part in content)}"
+    ((rows,),) = connection.rows(f"SELECT COUNT(*) FROM {layout.sql}")
+    return f"{rows} rows"
 
 
 def _timestamp(piece: str) -> str:

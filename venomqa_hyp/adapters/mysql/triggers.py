@@ -41,6 +41,8 @@ def quiet(trigger: Trigger, database: str) -> str:
 
 def original(trigger: Trigger, database: str) -> str:
     """Return the statement that creates a trigger of the application as it was."""
+    if trigger.head:
+        return f"{trigger.head} {trigger.body}"
     return _create(trigger, database, trigger.body)
 
 
@@ -134,7 +136,8 @@ class Writer:
                     for column in layout.columns
                     if column.name in chain.keys[0].referenced
                 )
-                yield f"IF {changed} THEN {statement}; END IF"
+                # Of generated columns it is not known whether they change.
+                yield f"IF {changed or 'TRUE'} THEN {statement}; END IF"
 
     def _chains(self, chain: _Chain, table: str) -> Iterator[_Chain]:
         is_deleted = chain.deleted[-1]

@@ -1,6 +1,7 @@
 """What the database consists of, as far as it is journaled, and what cannot be."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
@@ -34,7 +35,8 @@ class Relation:
     :ivar inherits: it has a parent or children by inheritance, so that statements on one table
         change rows of another.
     :ivar columns: in the order of the table.
-    :ivar key: names of the columns of the primary key, else of another unique key, if any.
+    :ivar key: names of the columns of the primary key, else of another unique key, if any; none
+        where one of them is generated.
     :ivar equals: for each of these the operator that its index finds rows by.
     """
 
@@ -144,7 +146,7 @@ def read(connection: Connection, schemas: Iterable[str] | None) -> Catalog:
     columns: dict[int, list[Column]] = {number: [] for number in numbers}
     for number, name, kind, generated in connection.execute(_COLUMNS, [numbers]):
         columns[number].append(Column(name, _base_type(kind, domains), generated))
-    keys = {number: (names, ops) for number, names, ops in connection.execute(_KEYS, [numbers])}
+    keys = _keys(connection, columns)
     relations = {
         number: Relation(
             number,
@@ -154,17 +156,12 @@ def read(connection: Connection, schemas: Iterable[str] | None) -> Catalog:
             kind == "p",
             inherits,
             tuple(columns[number]),
-            *(tuple(part) for part in keys.get(number, ((), ()))),
+            *keys.get(number, ((), ())),
         )
         for number, root, schema, table, kind, inherits in found
         if kind in "rp"
     }
-    owners: dict[int, int] = dict(connection.execute(_OWNERS))
-    sequences = [
-        Sequence(number, schema, name, owners.get(number, 0))
-        for number, _, schema, name, kind, _ in found
-        if kind == "S"
-    ]
+    sequences = _sequences(connection, found)
     left_out = [f"{_KINDS[row[4]]} {dotted(row[2], row[3])}" for row in found if row[4] in _KINDS]
     left_out += [row[0] for row in connection.execute(_ELSEWHERE)]
     _refuse(connection, [*numbers, *(sequence.number for sequence in sequences)])
@@ -172,9 +169,34 @@ def read(connection: Connection, schemas: Iterable[str] | None) -> Catalog:
         tuple(covered),
         schemas is None,
         relations,
-        tuple(sorted(sequences, key=lambda sequence: sequence.name)),
+        sequences,
         tuple(sorted(left_out)),
     )
+
+
+def _keys(
+    connection: Connection, columns: Mapping[int, list[Column]]
+) -> dict[int, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return table -> names and operators of the key that its rows are found by."""
+    # A generated column is NULL in the text of a row, so no row is found by it.
+    generated = {
+        (table, c.name) for table, of_table in columns.items() for c in of_table if c.generated
+    }
+    return {
+        table: (tuple(names), tuple(operators))
+        for table, names, operators in connection.execute(_KEYS, [list(columns)])
+        if generated.isdisjoint((table, name) for name in names)
+    }
+
+
+def _sequences(connection: Connection, relations: Iterable[Any]) -> tuple[Sequence, ...]:
+    owners: dict[int, int] = dict(connection.execute(_OWNERS))
+    found = [
+        Sequence(number, schema, name, owners.get(number, 0))
+        for number, _, schema, name, kind, _ in relations
+        if kind == "S"
+    ]
+    return tuple(sorted(found, key=lambda sequence: sequence.name))
 
 
 def _covered_schemas(connection: Connection, wanted: Iterable[str] | None) -> list[int]:
@@ -291,8 +313,18 @@ _KEYS = """
     ORDER BY indrelid, indisprimary DESC, indimmediate DESC, indnkeyatts, indexrelid
 """
 
-_ELSEWHERE = """
-    SELECT format('%s large objects', count(*)) FROM pg_largeobject_metadata HAVING count(*) > 0
+#: Whether changes of the content of large objects are noticed: reading it takes a superuser, and
+#: time for each page, at each step.
+CONTENTS_ARE_READ = """
+    has_table_privilege('pg_largeobject', 'SELECT')
+    AND pg_relation_size('pg_largeobject') <= 16777216
+    AND EXISTS (SELECT FROM pg_largeobject_metadata)
+"""
+
+_ELSEWHERE = f"""
+    SELECT format('%s large objects', count(*)) || CASE WHEN {CONTENTS_ARE_READ} THEN ''
+        ELSE ', and changes of their content are not noticed' END
+    FROM pg_largeobject_metadata HAVING count(*) > 0
     UNION ALL
     SELECT format('tables of the extension %I', extname) FROM pg_extension AS e
     WHERE EXISTS (

@@ -5,19 +5,16 @@ from typing import Any
 
 import attrs
 
-from venomqa_hyp.adapters.journal import Choice, refuse_unknown
 from venomqa_hyp.adapters.postgres.catalog import JOURNAL, dotted, literal, quoted
-from venomqa_hyp.adapters.postgres.driver import Failed, Session
-from venomqa_hyp.adapters.postgres.observing import PARTITIONS
-from venomqa_hyp.adapters.postgres.queries import Queries
-from venomqa_hyp.adapters.postgres.rows import Load, load_of
+from venomqa_hyp.adapters.postgres.driver import NOT_ALLOWED, Failed, Load, Session, load_of
+from venomqa_hyp.adapters.postgres.rows import PARTITIONS
+from venomqa_hyp.adapters.sql import Choice, Queries, refuse_unknown
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
 #: Name -> (last value, whether it was given out).
 Counters = Mapping[str, tuple[int, bool]]
 
-_NOT_ALLOWED = "42501"
 _OF_APPLICATION = f"""
 n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '{JOURNAL}')
 AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid
@@ -95,7 +92,7 @@ class Contents:
         self._choice = choice or Choice()
         self._schemas = None if schemas is None else frozenset(schemas)
         self._check()
-        self.queries = Queries(session, system)
+        self.queries = Queries(session.read, system, "PostgreSQL", Failed)
 
     def observe(self) -> Observation:
         """Read everything.
@@ -111,7 +108,7 @@ class Contents:
         except Failed as error:
             remedy = (
                 " Write GRANT pg_read_all_data TO that role, or observe_tables=[what it may read]."
-                if error.sqlstate == _NOT_ALLOWED
+                if error.sqlstate == NOT_ALLOWED
                 else ""
             )
             raise SystemUnavailable(

@@ -12,13 +12,18 @@ from typing import Any, NoReturn, Self
 from uuid import uuid4
 
 from venomqa_hyp.adapters.postgres.catalog import quoted
-from venomqa_hyp.adapters.postgres.driver import Connection, Failed, load_psycopg, target
+from venomqa_hyp.adapters.postgres.driver import (
+    NOT_ALLOWED,
+    Connection,
+    Failed,
+    load_psycopg,
+    target,
+)
 from venomqa_hyp.errors import SystemUnavailable
 
 PREFIX = "venomqa_copy_"
 _OWNER = re.compile(rf"{PREFIX}([0-9a-f]{{12}})_")
 IN_USE = "55006"
-NOT_ALLOWED = "42501"
 _PAUSE = 0.01
 #: From here on copying files costs less than writing all pages to the log, which small databases
 #: do faster, since it needs no checkpoint of the server.

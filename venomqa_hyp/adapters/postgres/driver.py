@@ -3,12 +3,18 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
 
+from venomqa_hyp.adapters.sql import Answer
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
 if TYPE_CHECKING:
     import psycopg
+
+#: Text -> value.
+Load = Callable[[str], Any]
 
 #: What values look like as text, for rows to come out, and go in again, without loss.
 EXACT = {
@@ -33,6 +39,8 @@ _SETTINGS = EXACT | {
     "default_transaction_deferrable": "off",
 }
 _OLDEST = 130000
+#: The role may not.
+NOT_ALLOWED = "42501"
 _LOCK_TIMEOUT = "55P03"
 _DEADLOCK = "40P01"
 
@@ -60,9 +68,7 @@ class Session(Protocol):
         """Return the rows of a statement."""
         ...
 
-    def read(
-        self, statements: Sequence[str], load: Callable[[int], Callable[[str], Any]]
-    ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+    def read(self, statements: Sequence[str]) -> list[Answer]:
         """Return columns and rows of queries."""
         ...
 
@@ -128,14 +134,10 @@ class Connection:
         with self._translated(), self._connection.transaction():
             yield
 
-    def read(
-        self, statements: Sequence[str], load: Callable[[int], Callable[[str], Any]]
-    ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+    def read(self, statements: Sequence[str]) -> list[Answer]:
         """Execute queries in one read-only transaction; return columns and rows of each.
 
         One round trip: in a pipeline, psycopg's ``transaction()`` waits for the server four times.
-
-        :param load: number of a type -> what makes a value of its text.
         """
         with self._translated():
             try:
@@ -147,7 +149,7 @@ class Connection:
                 with suppress(self._error):
                     self._connection.rollback()
                 raise
-            return [answer(cursor, load) for cursor in cursors]
+            return [answer(cursor) for cursor in cursors]
 
     def close(self) -> None:
         """Close the connection, and give its locks back before the server notices."""
@@ -164,12 +166,10 @@ class Connection:
             raise Failed(_text(error), None if lost else error.sqlstate) from error
 
 
-def answer(
-    cursor: "psycopg.Cursor[Any]", load: Callable[[int], Callable[[str], Any]]
-) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+def answer(cursor: "psycopg.Cursor[Any]") -> Answer:
     """Return columns and rows of what was executed."""
     result, description = cursor.pgresult, cursor.description or ()
-    loads = [load(column.type_code) for column in description]
+    loads = [load_of(column.type_code) for column in description]
     values = [
         tuple(
             None if (raw := result.get_value(row, column)) is None else read(raw.decode())
@@ -179,6 +179,35 @@ def answer(
         if result
     ]
     return tuple(column.name for column in description), values
+
+
+def _is_true(text: str) -> bool:
+    return text == "t"
+
+
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("\\x"))
+
+
+#: Number of a built-in type -> what makes a value of its text. Any other type stays text: of a
+#: timestamp, for one, Python has no value where it is `infinity` or BC.
+_LOADS: dict[int, Load] = {
+    16: _is_true,
+    17: _bytes,
+    20: int,
+    21: int,
+    23: int,
+    26: int,
+    700: float,
+    701: float,
+    1700: Decimal,
+    2950: UUID,
+}
+
+
+def load_of(kind: int) -> Load:
+    """Return what makes a value of the text of a type."""
+    return _LOADS.get(kind, str)
 
 
 def target(source: Any) -> tuple[str, dict[str, Any]]:

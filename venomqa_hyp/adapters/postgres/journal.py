@@ -1,119 +1,72 @@
-"""Mode ``journal``: the application is another process, with connections of its own."""
+"""The ``Store`` of mode ``journal``: take what triggers wrote down, and set rows back."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
-from venomqa_hyp.adapters.journal import Choice, Journal, JournalHandle, Move, Table, Taken
-from venomqa_hyp.adapters.postgres import install, locks, schema
+from venomqa_hyp.adapters.postgres import (
+    installation,
+    locks,
+    recovery,
+    schema,
+    schema_catalogs,
+)
 from venomqa_hyp.adapters.postgres.advancing import Advancing
-from venomqa_hyp.adapters.postgres.catalog import JOURNAL, quoted, read
-from venomqa_hyp.adapters.postgres.driver import Connection, Failed
-from venomqa_hyp.adapters.postgres.observing import observed_tables
-from venomqa_hyp.adapters.postgres.queries import Queries
-from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.adapters.postgres.catalog import JOURNAL, read
+from venomqa_hyp.adapters.postgres.driver import NOT_ALLOWED, Connection, Failed
+from venomqa_hyp.adapters.postgres.rows import check_choice, observed_tables
+from venomqa_hyp.adapters.postgres.seeding import Seed, plant
+from venomqa_hyp.adapters.recovery import warn_of_recovery
+from venomqa_hyp.adapters.sql import Choice, Journal, Move, Queries, Table, Taken
 from venomqa_hyp.errors import RollbackError, SystemUnavailable
 
-_VACUUM_AFTER = 20_000
-_NOT_ALLOWED = "42501"
 _CHANGED_BEHIND = "27000"
 
+_T = TypeVar("_T")
 
-class JournalMode:
-    """Roll back by what triggers wrote down.
+
+def open_journal(
+    source: Any,
+    *,
+    name: str,
+    choice: Choice,
+    schemas: Iterable[str] | None,
+    lock_timeout: float,
+    advance: bool,
+    allow_cancel: bool,
+    seed: Seed | None,
+) -> Journal:
+    """Install a journal, and return what rolls back by it.
 
     :param source: a DSN, or a psycopg connection or pool that says where to connect to.
     :param schemas: names of the schemas to cover; all by default.
     :param lock_timeout: seconds to wait for a lock of the application.
     :param advance: let sequences go on counting.
+    :param allow_cancel: cancel statements of the application that hold a lock for longer.
+    :param seed: executed now, and undone when the journal is removed.
     :raises DefinitionError: the database holds what a journal cannot roll back.
     :raises SystemUnavailable: it cannot be reached or changed, or another run uses it.
     """
-
-    def __init__(
-        self,
-        source: Any,
-        *,
-        name: str = "postgres",
-        choice: Choice | None = None,
-        schemas: Iterable[str] | None = None,
-        lock_timeout: float = 5.0,
-        advance: bool = False,
-    ) -> None:
-        connection = Connection(source, lock_timeout)
-        try:
-            self._store = _Store(
-                connection, name, choice or Choice(), schemas, lock_timeout, advance
-            )
-            try:
-                self._journal = Journal(self._store)
-            except BaseException:
-                self._store.close()
-                raise
-        except BaseException:
-            connection.close()
-            raise
-
-    def checkpoint(self, name: str) -> JournalHandle:
-        """Remember the present moment, in one round trip.
-
-        :raises WorldError: a transaction is open, or the schema was changed.
-        """
-        return self._journal.checkpoint(name)
-
-    def rollback(self, handle: JournalHandle) -> None:
-        """Remove and put back the rows that differ, in two round trips.
-
-        :raises RollbackError: the handle is not live, a lock was held for too long, or the tables
-            do not hold what the journal says.
-        """
-        self._journal.rollback(handle)
-
-    def observe(self) -> Observation:
-        """Return the rows that differ from the beginning, in one round trip.
-
-        :raises WorldError: a transaction is open, or the schema was changed.
-        """
-        return self._journal.observe()
-
-    def is_live(self, handle: JournalHandle) -> bool:
-        """Tell whether ``handle`` can be rolled back to: any one, until forgotten."""
-        return self._journal.is_live(handle)
-
-    def forget(self, handle: JournalHandle) -> None:
-        """Free the rows that only ``handle`` holds."""
-        self._journal.forget(handle)
-
-    def add_observation_query(self, name: str, sql: str) -> None:
-        """Observe the rows of ``sql`` too.
-
-        :raises DefinitionError: PostgreSQL refuses it, or the name is used.
-        """
-        self._store.queries.add(name, sql)
-
-    def close(self) -> None:
-        """Leave the rows as they are, and remove the journal."""
-        self._journal.close()
-
-
-def remove_journal(source: Any, *, lock_timeout: float = 5.0) -> bool:
-    """Remove a journal that a crash left in the database; return whether there was one.
-
-    :raises SystemUnavailable: a living run uses it, or a table is locked.
-    """
     connection = Connection(source, lock_timeout)
     try:
-        install.claim(connection)
-        return install.remove(connection)
-    except Failed as error:
-        raise SystemUnavailable(
-            f"The journal of {connection.where} cannot be removed: {error}"
-        ) from error
-    finally:
+        store = _Store(connection, name, choice, schemas, lock_timeout, advance, allow_cancel)
+        try:
+            if store.recovered is not None:
+                warn_of_recovery(name, store.recovered)
+            store.begin(source, seed)
+            return Journal(store)
+        except BaseException:
+            store.close()
+            raise
+    except BaseException:
         connection.close()
+        raise
 
 
 class _Store:
-    """The database and its journal."""
+    """The database and its journal.
+
+    :ivar recovered: what was done about a killed run, as a sentence; ``None`` where there was none.
+    """
 
     counted = "sequences"
     tables: Mapping[int, Table]
@@ -127,33 +80,51 @@ class _Store:
         schemas: Iterable[str] | None,
         lock_timeout: float,
         advance: bool,
+        allow_cancel: bool,
     ) -> None:
+        self._allow_cancel = allow_cancel
         self.name = name
         self._connection = connection
         self._lock_timeout = lock_timeout
         self._since_vacuum = 0
-        self.queries = Queries(connection, name)
-        install.claim(connection)
-        _silence(connection)
+        self.queries = Queries(connection.read, name, "PostgreSQL", Failed)
+        self._choice = choice
+        self._is_seeded = False
+        installation.claim(connection)
+        installation.silence(connection)
         try:
-            install.remove(connection)
+            self.recovered = installation.recover(connection)
             self._catalog = read(connection, schemas)
-            self.tables = observed_tables(connection, self._catalog, choice)
-            install.install(connection, self._catalog)
+            check_choice(self._catalog, choice)
+            installation.install(connection, self._catalog)
         except Failed as error:
             raise SystemUnavailable(self._explained("install the journal", error)) from error
         self._advancing = Advancing(connection, self._catalog) if advance else None
-        self._schema = schema.lines(connection, self._catalog)
-        self._fingerprint = self._ask()[-1][2]
         self._counters: tuple[str, Mapping[str, Any]] = ("", {})
         self._names = {sequence.number: sequence.name for sequence in self._catalog.sequences}
         self._numbers = {name: number for number, name in self._names.items()}
+        observed = {root.number for root in self._catalog.roots if choice.observes(root.name)}
         self._hidden = frozenset(
             sequence.name
             for sequence in self._catalog.sequences
-            if choice.tables is not None and sequence.owner not in self.tables
+            if choice.tables is not None and sequence.owner not in observed
         )
         self.metadata = {"mode": "journal", "left_out": self._catalog.left_out}
+
+    def begin(self, source: Any, seed: Seed | None) -> None:
+        """Note what the database is at the beginning, once a seed was executed."""
+        connection = self._connection
+        # In this order: what changes in between is then compared once more, and found equal.
+        self._fingerprint = self._ask()[-1][2]
+        self._schema_query = schema_catalogs.snapshot_query(connection)
+        self._schema = schema.read(connection, self._schema_query)
+        if seed is None:
+            recovery.begin(connection)
+        else:
+            self._is_seeded = True
+            plant(source, seed, connection.where)
+            self.take()
+        self.tables = observed_tables(connection, self._catalog, self._choice)
 
     def take(self) -> Taken:
         try:
@@ -163,6 +134,7 @@ class _Store:
             raise SystemUnavailable(self._explained("observe", error)) from error
         if fingerprint != self._fingerprint:
             self._refuse_changed_schema(None)
+            self._fingerprint = fingerprint
         if sequences != self._counters[0]:
             self._counters = (sequences, self._read_counters(sequences))
         self._clean_up(len(entries))
@@ -178,20 +150,19 @@ class _Store:
         values = [(self._numbers[name], *value) for name, value in counters.items()]
         columns = [[row[at] for row in part] for part in (rows, values) for at in range(3)]
         try:
-            ((outcome,),) = self._connection.execute(_RESTORE, columns)
+            ((outcome,),) = self._freely(lambda: self._connection.execute(_RESTORE, columns))
         except Failed as error:
             self._refuse_changed_schema(error)
             raise RollbackError(self._explained("roll back", error)) from error
+        self._clean_up(len(rows))
         return bool(outcome)
-
-    def answers(self) -> Mapping[str, Mapping[str, Any]]:
-        return self.queries.answers()
 
     def close(self) -> None:
         try:
             if self._advancing:
                 self._advancing.set_back()
-            install.remove(self._connection)
+            end = installation.recover if self._is_seeded else installation.remove
+            self._freely(lambda: end(self._connection))
         except Failed as error:
             raise SystemUnavailable(
                 f"{self._explained('remove the journal', error)} What is left of it is removed by "
@@ -199,6 +170,15 @@ class _Store:
             ) from error
         finally:
             self._connection.close()
+
+    def _freely(self, change: Callable[[], _T]) -> _T:
+        """Change the database; where the application's statements hold locks, cancel them first."""
+        try:
+            return change()
+        except Failed as error:
+            if not self._allow_cancel or not error.is_lock or not locks.cancel(self._connection):
+                raise
+        return change()
 
     def _ask(self) -> list[Any]:
         return self._connection.execute(_TAKE)
@@ -212,12 +192,13 @@ class _Store:
             if number not in advancing
         }
 
-    def _clean_up(self, entries: int) -> None:
-        """Free the space of the entries that were taken, before it takes time to skip them."""
-        self._since_vacuum += entries
-        if self._since_vacuum > _VACUUM_AFTER:
+    def _clean_up(self, rows: int) -> None:
+        """Sum up what is kept, and free the space of what was taken, before it takes time."""
+        self._since_vacuum += rows
+        if self._since_vacuum > recovery.SUMMED_AFTER:
             self._since_vacuum = 0
-            self._connection.execute(f"VACUUM {JOURNAL}.entry")
+            self._connection.execute(f"SELECT {JOURNAL}.sum_up()")
+            self._connection.execute(f"VACUUM {JOURNAL}.entry, {JOURNAL}.kept")
 
     def _refuse_changed_schema(self, cause: Failed | None) -> None:
         """Raise RollbackError if the schema is not what it was.
@@ -226,11 +207,14 @@ class _Store:
         """
         if cause is not None and (cause.is_lock or cause.sqlstate is None):
             return
-        present = schema.lines(self._connection, self._catalog)
-        if cause is None or present != self._schema:
+        try:
+            present = schema.read(self._connection, self._schema_query)
+        except Failed as error:
+            raise SystemUnavailable(self._explained("compare the schema", error)) from error
+        if found := schema.differences(self._schema, present, self._catalog):
             raise RollbackError(
                 f"{self.name}: the schema of {self._connection.where} was changed during the run "
-                f"({schema.difference(self._schema, present)}), which a journal cannot roll back. "
+                f"({schema.in_words(found)}), which a journal cannot roll back. "
                 "Run the migrations before the adapter is created; where the application changes "
                 'the schema as it works, use PostgresAdapter(..., mode="template").'
             ) from cause
@@ -241,7 +225,7 @@ class _Store:
             return problem + locks.holders(self._connection, self._lock_timeout)
         if error.sqlstate is None:
             return f"{problem}{error} The connection is lost: look at the log of PostgreSQL."
-        if error.sqlstate == _NOT_ALLOWED:
+        if error.sqlstate == NOT_ALLOWED:
             return f"{problem}{error} Connect as the owner of the tables, or as a superuser."
         if error.sqlstate == _CHANGED_BEHIND:
             return (
@@ -249,28 +233,6 @@ class _Store:
                 "disabled for a while, or TRUNCATE met rows that its transaction could not see."
             )
         return problem + str(error)
-
-
-def _silence(connection: Connection) -> None:
-    """Keep the application's triggers and foreign keys, and the journal, out of our session."""
-    try:
-        connection.execute("SET session_replication_role = replica")
-    except Failed as error:
-        if error.sqlstate != _NOT_ALLOWED:
-            raise
-        ((role,),) = connection.execute("SELECT current_user")
-        grant = (
-            f"GRANT SET ON PARAMETER session_replication_role TO {quoted(role)}"
-            if connection.version >= 150000
-            else "nothing can be granted before PostgreSQL 15"
-        )
-        raise SystemUnavailable(
-            f"{connection.where}: the role {role!r} may not set "
-            "session_replication_role, without which putting a row back would fire the triggers "
-            f"and foreign keys of the application. As a superuser: {grant}; or connect as a "
-            "superuser of the test server."
-        ) from error
-    connection.execute(f"SET {install.OWN_SESSION} = 'on'")
 
 
 _TAKE = f"SELECT number, sign, content FROM {JOURNAL}.take()"

@@ -13,9 +13,27 @@ def holders(connection: Connection, lock_timeout: float) -> str:
     return (
         f"another session held a lock for more than lock_timeout={lock_timeout:g} s: {who}. The "
         "usual cause is a transaction that the application left open: commit or roll back before "
-        "the action returns. If it only needs longer, pass PostgresAdapter(..., lock_timeout=30)."
+        "the action returns. If it only needs longer, pass PostgresAdapter(..., lock_timeout=30); "
+        "to cancel statements that still run, PostgresAdapter(..., allow_cancel=True)."
     )
 
+
+def cancel(connection: Connection) -> int:
+    """Cancel the statements that hold locks, or wait for them; return how many there were.
+
+    A transaction that is idle has none: it ends with its connection only.
+    """
+    return len(connection.execute(_CANCEL))
+
+
+_CANCEL = """
+    SELECT pg_cancel_backend(a.pid) FROM pg_stat_activity AS a
+    WHERE a.state = 'active' AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+        AND a.backend_type = 'client backend' AND EXISTS (
+            SELECT FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
+            WHERE l.pid = a.pid AND c.relkind IN ('r', 'p')
+                AND c.relnamespace <> 'pg_catalog'::regnamespace)
+"""
 
 # A prepared transaction holds its locks without a process. Those that only read come last.
 _HOLDERS = """

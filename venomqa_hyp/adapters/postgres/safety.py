@@ -9,10 +9,9 @@ from typing import Any, Self
 
 import attrs
 
-from venomqa_hyp.adapters.marked import is_permitted, name_for_tests, problems
 from venomqa_hyp.adapters.postgres.catalog import quoted
 from venomqa_hyp.adapters.postgres.driver import Connection
-from venomqa_hyp.errors import DefinitionError
+from venomqa_hyp.adapters.sql import safety
 
 #: What a mode does to a database, for the error that asks for permission.
 TOUCHES = {
@@ -45,12 +44,6 @@ class Target:
         )
         return cls(connection.host, database, comment)
 
-    @property
-    def problems(self) -> list[str]:
-        """Return why this database is not to be overwritten; nothing where it may be."""
-        is_marked = re.search(r"\bvenomqa\b", self.comment, re.IGNORECASE) is not None
-        return list(problems(self.host, self.database, is_marked=is_marked))
-
 
 def check_destructive(target: Target, mode: str, allow_destructive: str | None) -> None:
     """Refuse a database that is not plainly one for tests.
@@ -59,26 +52,16 @@ def check_destructive(target: Target, mode: str, allow_destructive: str | None) 
     :param allow_destructive: the exact name of the database, to use it all the same.
     :raises DefinitionError: says why, what would be touched, and how to permit it.
     """
-    name = target.database
-    permitted = is_permitted(allow_destructive, target.host, name, "DSN")
-    if permitted or not (found := target.problems):
-        return
-    raise DefinitionError(
-        f"PostgreSQL database {name!r} on {target.host} is refused: {'; '.join(found)}. "
-        f"Mode {mode!r} would {TOUCHES[mode]}. Use a database of this machine whose name has the "
-        f"word test or venomqa (such as {name_for_tests(name)}){_marking(target)} "
-        f"if it is meant to be overwritten, say so by its name: allow_destructive={name!r}"
-    )
-
-
-def _marking(target: Target) -> str:
-    """Say how to mark a database, where that would be enough."""
-    if list(problems(target.host, target.database, is_marked=True)):
-        return ", or,"
-    return (
-        ", or mark a local one:\n\n"
-        f"    COMMENT ON DATABASE {quoted(target.database)} IS "
-        "'venomqa: rows may be overwritten'\n\nor,"
+    safety.check_destructive(
+        "PostgreSQL",
+        target.host,
+        target.database,
+        f"Mode {mode!r} would {TOUCHES[mode]}.",
+        allow_destructive,
+        source="DSN",
+        is_marked=re.search(r"\bvenomqa\b", target.comment, re.IGNORECASE) is not None,
+        marking=f"COMMENT ON DATABASE {quoted(target.database)} IS "
+        "'venomqa: rows may be overwritten'",
     )
 
 

@@ -1,46 +1,23 @@
 """Mode ``savepoint``: the application shares one connection, and savepoints lie on a stack."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from venomqa_hyp.adapters.journal import Choice
-from venomqa_hyp.adapters.lifetime import closed, not_live
-from venomqa_hyp.adapters.postgres.contents import (
-    Contents,
-    Counters,
-    read_sequences,
-    set_sequences,
-)
+from venomqa_hyp.adapters.handles import Handle, HandleOwner
+from venomqa_hyp.adapters.postgres.contents import Contents, read_sequences, set_sequences
 from venomqa_hyp.adapters.postgres.driver import EXACT, Connection, Failed
 from venomqa_hyp.adapters.postgres.locks import holders
-from venomqa_hyp.adapters.postgres.rows import Load
 from venomqa_hyp.adapters.postgres.sharing.connection import SharedConnection
 from venomqa_hyp.adapters.postgres.witness import Witness
+from venomqa_hyp.adapters.sql import Answer, Choice
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import RollbackError
 
 _SETTINGS = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in EXACT.items())
 
 
-class SavepointHandle:
-    """What :meth:`SavepointMode.checkpoint` returns; only the mode looks inside."""
-
-    __slots__ = ("name", "owner", "savepoint", "sequences")
-
-    def __init__(
-        self, name: str, owner: "SavepointMode", savepoint: str, sequences: Counters
-    ) -> None:
-        self.name = name
-        self.owner = owner
-        self.savepoint = savepoint
-        self.sequences = sequences
-
-    def __repr__(self) -> str:
-        return f"<SavepointHandle {self.name!r}>"
-
-
-class SavepointMode:
+class SavepointMode(HandleOwner):
     """Roll back what an application in this process does on a ``SharedConnection``.
 
     A rollback destroys the checkpoints that were taken later: ``is_live`` tells. Changes of the
@@ -53,6 +30,8 @@ class SavepointMode:
     :raises SystemUnavailable: the database cannot be reached by a second connection.
     """
 
+    _ended_by = "a rollback to an earlier savepoint destroyed it"
+
     def __init__(
         self,
         connection: SharedConnection,
@@ -62,13 +41,12 @@ class SavepointMode:
         schemas: Iterable[str] | None = None,
         lock_timeout: float = 5.0,
     ) -> None:
-        self.name = name
+        super().__init__(name)
         self._connection = connection
         self._session = _Session(connection)
         self._lock_timeout = lock_timeout
         self._set: set[str] = set()
         self._forgotten: set[str] = set()
-        self._closed = False
         connection.check_usable()
         self._contents = Contents(self._session, name, choice, schemas)
         self._outside = Connection(connection, lock_timeout)
@@ -88,7 +66,7 @@ class SavepointMode:
         """
         self._contents.queries.add(name, sql)
 
-    def checkpoint(self, name: str) -> SavepointHandle:
+    def checkpoint(self, name: str) -> Handle:
         """Set a savepoint.
 
         :raises RollbackError: the application has a transaction open, or used another connection.
@@ -98,19 +76,17 @@ class SavepointMode:
         sequences = read_sequences(self._session)
         savepoint = self._connection.set_savepoint()
         self._set.add(savepoint)
-        return SavepointHandle(name, self, savepoint, sequences)
+        return self._handle(name, (savepoint, sequences))
 
-    def rollback(self, handle: SavepointHandle) -> None:
+    def rollback(self, handle: Handle) -> None:
         """Take back what was done since ``handle``; an open transaction ends.
 
         :raises RollbackError: the handle is not live, or the application used another connection.
         """
-        if not self.is_live(handle):
-            ended_by = "a rollback to an earlier savepoint destroyed it"
-            raise not_live(self.name, handle, ended_by=ended_by)
+        savepoint, sequences = self._content(handle)
         self._check()
-        self._connection.return_to(handle.savepoint)
-        set_sequences(self._session, handle.sequences)
+        self._connection.return_to(savepoint)
+        set_sequences(self._session, sequences)
 
     def observe(self) -> Observation:
         """Return the whole content, with what an open transaction has changed.
@@ -124,32 +100,26 @@ class SavepointMode:
         with self._session.aside():
             return self._contents.observe()
 
-    def is_live(self, handle: SavepointHandle) -> bool:
+    def is_live(self, handle: Handle) -> bool:
         """Tell whether ``handle`` can be rolled back to."""
-        return (
-            isinstance(handle, SavepointHandle)
-            and handle.owner is self
-            and not self._closed
-            and handle.savepoint in self._connection.savepoints
-            and handle.savepoint not in self._forgotten
-        )
+        return super().is_live(handle) and handle.content[0] in self._connection.savepoints
 
-    def forget(self, handle: SavepointHandle) -> None:
+    def forget(self, handle: Handle) -> None:
         """Release the savepoint, once no later one needs it."""
         if self.is_live(handle):
-            self._forgotten.add(handle.savepoint)
+            self._forgotten.add(handle.content[0])
+            super().forget(handle)
             self._connection.release(self._forgotten)
 
     def close(self) -> None:
         """Forget all checkpoints; what was done since the connection was opened stays on it."""
         if not self._closed:
-            self._closed = True
+            super().close()
             self._outside.close()
             self._connection.release(self._set)
 
     def _check(self) -> None:
-        if self._closed:
-            raise closed(self.name)
+        self._refuse_closed()
         self._connection.check_usable()
         if self._connection.has_failed:
             return  # what is left to do is to roll back
@@ -186,11 +156,9 @@ class _Session:
     def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> list[Any]:
         return self._connection.ask(sql, parameters)
 
-    def read(
-        self, statements: Sequence[str], load: Callable[[int], Load]
-    ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+    def read(self, statements: Sequence[str]) -> list[Answer]:
         with self.aside():
-            return [self._connection.ask_values(statement, load) for statement in statements]
+            return [self._connection.ask_values(statement) for statement in statements]
 
     @contextmanager
     def aside(self) -> Iterator[None]:

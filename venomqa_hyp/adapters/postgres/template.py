@@ -7,12 +7,11 @@ copying costs, and the connections of the application end at each checkpoint and
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from venomqa_hyp.adapters.journal import Choice
-from venomqa_hyp.adapters.lifetime import closed, not_live
+from venomqa_hyp.adapters.handles import Handle, HandleOwner
 from venomqa_hyp.adapters.postgres.contents import Contents
-from venomqa_hyp.adapters.postgres.databases import IN_USE, NOT_ALLOWED, Server
-from venomqa_hyp.adapters.postgres.driver import Connection, Failed
-from venomqa_hyp.adapters.postgres.rows import Load
+from venomqa_hyp.adapters.postgres.databases import IN_USE, Server
+from venomqa_hyp.adapters.postgres.driver import NOT_ALLOWED, Connection, Failed
+from venomqa_hyp.adapters.sql import Answer, Choice
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.errors import RollbackError, SystemUnavailable, VenomError
 
@@ -21,21 +20,7 @@ MOST_COPIES = 16
 _WARM_UP_ATTEMPTS = 10
 
 
-class TemplateHandle:
-    """What :meth:`TemplateMode.checkpoint` returns; only the mode looks inside."""
-
-    __slots__ = ("copy", "name", "owner")
-
-    def __init__(self, name: str, owner: "TemplateMode", copy: str) -> None:
-        self.name = name
-        self.owner = owner
-        self.copy: str | None = copy
-
-    def __repr__(self) -> str:
-        return f"<TemplateHandle {self.name!r}>"
-
-
-class TemplateMode:
+class TemplateMode(HandleOwner):
     """Roll back a whole database by copies of it.
 
     At most 16 copies are kept. Of more checkpoints than that the one unused longest dies, but
@@ -51,6 +36,8 @@ class TemplateMode:
     :raises SystemUnavailable: the database cannot be reached, or not be copied.
     """
 
+    _ended_by = f"more than {MOST_COPIES} copies are not kept"
+
     def __init__(
         self,
         source: Any,
@@ -61,11 +48,10 @@ class TemplateMode:
         lock_timeout: float = 5.0,
         warm_up: Callable[[], object] | None = None,
     ) -> None:
-        self.name = name
+        super().__init__(name)
         self._warm_up = warm_up
         self._session = _Session(source, lock_timeout)
-        self._handles: list[TemplateHandle] = []
-        self._closed = False
+        self._handles: list[Handle] = []
         try:
             ((self._database,),) = self._session.execute("SELECT current_database()")
             self._contents = Contents(self._session, name, choice, schemas)
@@ -83,38 +69,37 @@ class TemplateMode:
         """
         self._contents.queries.add(name, sql)
 
-    def checkpoint(self, name: str) -> TemplateHandle:
+    def checkpoint(self, name: str) -> Handle:
         """Copy the database.
 
         :raises RollbackError: the application has a transaction open that has written, or the
             database cannot be copied.
         """
-        self._check_open()
+        self._refuse_closed()
         if writing := self._server.sessions(self._database, writing=True):
             raise RollbackError(
                 f"{self.name}: the application has written and did not commit, and a copy would "
                 f"end that transaction: {writing}. Commit or roll back before the action returns."
             )
         self._make_room()
-        handle = TemplateHandle(name, self, self._server.new_name())
-        self._alone(lambda: self._server.copy(self._database, str(handle.copy)), "copied")
+        copy = self._server.new_name()
+        self._alone(lambda: self._server.copy(self._database, copy), "copied")
+        handle = self._handle(name, copy)
         self._handles.append(handle)
         return handle
 
-    def rollback(self, handle: TemplateHandle) -> None:
+    def rollback(self, handle: Handle) -> None:
         """Put a copy of what ``handle`` holds in place of the database.
 
         :raises RollbackError: the handle is not live, or the database cannot be replaced.
         """
-        if not self.is_live(handle) or handle.copy is None:
-            ended_by = f"more than {MOST_COPIES} copies are not kept"
-            raise not_live(self.name, handle, ended_by=ended_by)
+        copy = self._content(handle)
         if handle is not self._handles[0]:
             self._handles.remove(handle)
             self._handles.append(handle)
         fresh, replaced = self._server.new_name(), self._server.new_name()
         try:
-            self._server.copy(handle.copy, fresh)
+            self._server.copy(copy, fresh)
             self._server.give_properties(self._database, fresh)
         except Failed as error:
             raise self._failure("copied", error) from error
@@ -126,24 +111,20 @@ class TemplateMode:
 
         :raises SystemUnavailable: it cannot be read.
         """
-        self._check_open()
+        self._refuse_closed()
         return self._contents.observe()
 
-    def is_live(self, handle: TemplateHandle) -> bool:
-        """Tell whether ``handle`` can be rolled back to."""
-        return not self._closed and handle in self._handles
-
-    def forget(self, handle: TemplateHandle) -> None:
+    def forget(self, handle: Handle) -> None:
         """Drop the copy."""
         if self.is_live(handle):
             self._handles.remove(handle)
-            self._server.drop(str(handle.copy))
-            handle.copy = None
+            self._server.drop(handle.content)
+            super().forget(handle)
 
     def close(self) -> None:
         """Leave the database as it is, and drop all copies."""
         if not self._closed:
-            self._closed = True
+            super().close()
             self._session.leave()
             try:
                 self._server.close()
@@ -204,10 +185,6 @@ class TemplateMode:
             "psycopg_pool: check=ConnectionPool.check_connection)."
         ) from problem
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise closed(self.name)
-
 
 class _Session:
     """Connects to the database when it is asked something, and leaves it when told to."""
@@ -220,10 +197,8 @@ class _Session:
     def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> list[Any]:
         return self._connected().execute(sql, parameters)
 
-    def read(
-        self, statements: Sequence[str], load: Callable[[int], Load]
-    ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
-        return self._connected().read(statements, load)
+    def read(self, statements: Sequence[str]) -> list[Answer]:
+        return self._connected().read(statements)
 
     def leave(self) -> None:
         if self._connection is not None:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from venomqa_hyp.adapters.handles import Handle, HandleOwner
 from venomqa_hyp.adapters.redis.arguments import (
     checked_databases,
     checked_prefix,
     refuse_other_machine,
 )
 from venomqa_hyp.adapters.redis.ignored import Ignored
+from venomqa_hyp.adapters.redis.marker import Marker
 from venomqa_hyp.adapters.redis.mirror import Mirror, Plan, Version, same_data
 from venomqa_hyp.adapters.redis.protocol import Command, ConnectionLost, milliseconds
 from venomqa_hyp.adapters.redis.reading import Reader
@@ -39,21 +41,7 @@ _Readings = dict[Place, Reading | None]
 _Waiting = list[tuple[int, Set[bytes]]]
 
 
-class RedisHandle:
-    """What :meth:`RedisAdapter.checkpoint` returns; only the adapter looks inside."""
-
-    __slots__ = ("name", "owner", "version")
-
-    def __init__(self, name: str, owner: "RedisAdapter", version: Version) -> None:
-        self.name = name
-        self.owner = owner
-        self.version: Version | None = version
-
-    def __repr__(self) -> str:
-        return f"<RedisHandle {self.name!r}>"
-
-
-class RedisAdapter:
+class RedisAdapter(HandleOwner):
     """Observe and roll back the keys of a Redis or Valkey server that other processes use.
 
     It opens two connections of its own; the application's stay as they are. Since Redis 6 the
@@ -78,6 +66,9 @@ class RedisAdapter:
 
     What is UTF-8 is text, the rest bytes. ``expires`` is the power of two nearest to the time that
     the key was given. The digest is of all keys and values, however they came about.
+
+    A run that is killed cannot be undone. While the adapter is open there is a key in a database
+    that is not observed, by which the next run warns of that.
 
     Not covered: functions and scripts, messages of publish and subscribe, users, the time that
     stream entries have been pending and that keys have not been used.
@@ -112,7 +103,7 @@ class RedisAdapter:
         # Imported here, so that this package can be without redis-py until it is used.
         from venomqa_hyp.adapters.redis.connection import Address
 
-        self.name = name
+        super().__init__(name)
         self._address = Address(source, timeout)
         refuse_other_machine(self._address, source, allow_destructive)
         self._prefix = checked_prefix(prefix)
@@ -120,37 +111,36 @@ class RedisAdapter:
         self._wanted = tracking
         self._mirror = Mirror(Ignored.of(ignore_keys, ignore_fields))
         self._unknown = True
-        self._closed = False
+        self._marker = Marker(self._prefix, self._databases)
         self._tracker = Tracker(self._address, self._prefix, tracking)
         try:
             self._server = _checked_server(self._info(), self._address)
             self._base = self._look()
+            killed = self._marker.leave(self._tracker.commands, self._base.digest)
+            if killed is not None:
+                self._marker.warn(name, str(self._address), killed)
         except BaseException:
             self._tracker.close()
             raise
 
-    def checkpoint(self, name: str) -> RedisHandle:
+    def checkpoint(self, name: str) -> Handle:
         """Remember the present keys.
 
         :raises SystemUnavailable: the server does not answer, or refuses.
         """
-        return RedisHandle(name, self, self._look())
+        return self._handle(name, self._look())
 
-    def rollback(self, handle: RedisHandle) -> None:
+    def rollback(self, handle: Handle) -> None:
         """Restore the keys of ``handle``, and read what was restored.
 
         :raises RollbackError: the handle is not live; the server refused, or failed on a key;
             something else wrote meanwhile.
         """
-        if not self.is_live(handle) or handle.version is None:
-            raise RollbackError(
-                f"{self.name}: cannot roll back to {handle!r}: it was forgotten, it is another "
-                "adapter's, or this adapter was closed. Take a new checkpoint."
-            )
+        target = self._content(handle)
         try:
             self._look()
             connection = self._tracker.commands
-            plan = self._mirror.plan(handle.version, milliseconds(connection.call("TIME")))
+            plan = self._mirror.plan(target, milliseconds(connection.call("TIME")))
             self._write(plan)
             self._verify(plan)
         except SystemUnavailable as error:
@@ -168,29 +158,16 @@ class RedisAdapter:
         told = {"read": "what changed" if how is None else f"every key each time: {how}"}
         return Observation.create(self.name, data, told, known_digest=version.digest)
 
-    def is_live(self, handle: RedisHandle) -> bool:
-        """Tell whether ``handle`` can be rolled back to: any one, until forgotten."""
-        return (
-            isinstance(handle, RedisHandle)
-            and handle.owner is self
-            and handle.version is not None
-            and not self._closed
-        )
-
-    def forget(self, handle: RedisHandle) -> None:
-        """Free what only ``handle`` holds."""
-        if self.is_live(handle):
-            handle.version = None
-
     def close(self) -> None:
         """Leave the keys as they are, and close the connections."""
-        self._closed = True
+        if not self._closed:
+            self._marker.remove(self._tracker.commands)
+        super().close()
         self._tracker.close()
 
     def _look(self) -> Version:
         """Bring the mirror up to date."""
-        if self._closed:
-            raise SystemUnavailable(f"{self.name}: the RedisAdapter was closed; create a new one.")
+        self._refuse_closed()
         try:
             self._read_changes()
         except ConnectionLost:
@@ -240,6 +217,8 @@ class RedisAdapter:
             places |= self._mirror.streams
         if news.keys is not None:
             places |= {(database, key) for database in self._databases for key in news.keys}
+        elif self._tracker.without is None:
+            self._marker.leave_again(self._tracker.commands)
         waiting: _Waiting = []
         for database in self._databases:
             names = {key for of, key in places if of == database}
@@ -267,6 +246,7 @@ class RedisAdapter:
     def _connect_again(self) -> None:
         self._tracker.close()
         self._tracker = Tracker(self._address, self._prefix, self._wanted)
+        self._marker.name(self._tracker.commands)
         if self._info().get("run_id") != self._server.run_id:
             self._tracker.close()  # so that any further use ends here again
             raise SystemUnavailable(

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from venomqa_hyp.adapters.marked import is_local
 from venomqa_hyp.adapters.redis.protocol import Command, ConnectionLost, packed, packed_part
+from venomqa_hyp.adapters.sql.safety import is_local
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
 try:

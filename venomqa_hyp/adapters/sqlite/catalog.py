@@ -1,4 +1,4 @@
-"""What the journal has to know of each table: its values, its key, and what can replace its rows.
+"""The schema, and what the journal has to know of each table: its values, key, and replacements.
 
 INSERT OR REPLACE deletes rows that equal the new one in the rowid or in any unique index, and fires
 no trigger for them. So each trigger looks for these rows first.
@@ -10,22 +10,17 @@ from typing import Any
 
 import attrs
 
-from venomqa_hyp.adapters.sqlite.reading import (
-    COUNTERS,
-    ROWID_NAMES,
-    Schema,
-    describe,
-    quoted,
-    read_schema,
-    readable,
-    rows,
-)
+from venomqa_hyp.adapters.sqlite.driver import quoted, rows
 from venomqa_hyp.adapters.sqlite.rows import Layout
 from venomqa_hyp.adapters.sqlite.statements import (
     index_condition,
     stops_half_way,
     trigger_head,
 )
+
+ROWID_NAMES = ("rowid", "_rowid_", "oid")
+COUNTERS = "sqlite_sequence"
+Schema = tuple[tuple[str, str, str, str | None], ...]
 
 _EXPRESSION = -2
 #: PRAGMA table_xinfo, column ``hidden``: 2 and 3 are generated columns.
@@ -64,6 +59,110 @@ class Catalog:
     def layouts(self) -> Mapping[int, Layout]:
         """Return number -> each table."""
         return {table.layout.number: table.layout for table in self.tables}
+
+
+@attrs.frozen
+class Selection:
+    """How to read one table.
+
+    :ivar columns: names in the order of a row; generated columns are left out, since they follow
+        from the others.
+    :ivar key: the columns that tell rows apart: the primary key, else the rowid.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    sql: str
+
+
+def read_schema(connection: sqlite3.Connection) -> tuple[Schema, dict[str, int]]:
+    """Return the schema without the planner's statistics, and name -> root page."""
+    entries = rows(
+        connection,
+        "SELECT type, name, tbl_name, sql, rootpage FROM sqlite_master ORDER BY type, name",
+    )
+    roots = {entry[1]: entry[4] for entry in entries if entry[4]}
+    # Statistics of the query planner are no content: ANALYZE may run whenever a program ends.
+    schema = tuple(entry[:4] for entry in entries if not entry[1].startswith("sqlite_stat"))
+    return schema, roots
+
+
+def readable(schema: Schema) -> list[str]:
+    """Return the names of the tables whose rows can be read."""
+    # The rows of a virtual table are those of its shadow tables, which are listed here as well.
+    return [
+        name
+        for kind, name, _, sql in schema
+        if kind == "table" and not (sql or "").upper().startswith("CREATE VIRTUAL")
+    ]
+
+
+def describe(connection: sqlite3.Connection, name: str) -> Selection:
+    """Return how to read a table."""
+    columns: list[str] = []
+    taken: set[str] = set()
+    keys: list[tuple[int, str]] = []
+    for _, column, _, _, _, position, hidden in rows(
+        connection, f"PRAGMA table_xinfo({quoted(name)})"
+    ):
+        taken.add(column.lower())
+        if hidden == 0:
+            columns.append(column)
+        if position:
+            keys.append((position, column))
+    key = tuple(column for _, column in sorted(keys))
+    if name == COUNTERS:
+        key, order = ("name",), '"name"'
+    else:
+        order = _rowid(connection, name, taken) or ",".join(map(quoted, key))
+        if not key and order:
+            key = (order,)
+            columns.insert(0, order)
+    wanted = ",".join(column if column == order else quoted(column) for column in columns)
+    ordered = f" ORDER BY {order}" if order else ""
+    # Without NOT INDEXED, a table read in the order of an index that happens to cover it.
+    sql = f"SELECT {wanted} FROM {quoted(name)} NOT INDEXED{ordered}"
+    return Selection(name, tuple(columns), key or tuple(columns), sql)
+
+
+def _rowid(connection: sqlite3.Connection, table: str, taken: set[str]) -> str:
+    for name in ROWID_NAMES:
+        if name not in taken:
+            try:
+                connection.execute(f"SELECT {name} FROM {quoted(table)} LIMIT 0")
+            except sqlite3.OperationalError:
+                return ""  # WITHOUT ROWID
+            return name
+    return ""
+
+
+def difference(before: Schema, after: Schema, mark: str) -> str:
+    """Return what happened to the schema in words; nothing if it is the same.
+
+    :param mark: what the names of the journal's own triggers have in them.
+    """
+    old, new = set(before), set(after)
+    lost, come = set(map(_name, old - new)), set(map(_name, new - old))
+    if any(mark in name for name in lost):
+        return (
+            "triggers of the journal are gone: another SQLiteAdapter was opened on the file, or a "
+            "table was dropped"
+        )
+    parts = [
+        f"{verb}: {', '.join(sorted(names)[:5])}"
+        for verb, names in (
+            ("gone", lost - come),
+            ("new", come - lost),
+            ("changed", lost & come),
+        )
+        if names
+    ]
+    return f"the schema was changed during the run ({'; '.join(parts)})" if parts else ""
+
+
+def _name(entry: tuple[str, str, str, str | None]) -> str:
+    return f"{entry[0]} {entry[1]}"
 
 
 def read_catalog(connection: sqlite3.Connection, *, with_triggers: bool) -> Catalog:

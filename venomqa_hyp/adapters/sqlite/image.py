@@ -31,36 +31,43 @@ class Image:
     """One state of a database.
 
     :ivar pages: in order of their numbers, which start at 1.
+    :ivar journal_mode: what the file has; a copy in memory has none.
     :ivar content: what a reader has read out of this image and keeps with it, or None.
     """
 
     pages: tuple[bytes, ...] = attrs.field(repr=lambda pages: f"<{len(pages)} pages>")
+    journal_mode: str
     content: Any = attrs.field(default=None, repr=False)
 
     @classmethod
-    def cut(cls, raw: bytes, previous: "Image | None") -> "Image":
+    def cut(cls, raw: bytes, journal_mode: str, previous: "Image | None") -> "Image":
         """Cut the serialized database into pages, keeping those equal to ``previous``'s.
 
         Returns ``previous`` itself where nothing changed.
         """
         if not raw:
-            return previous if previous is not None and not previous.pages else cls(())
+            empty = cls((), journal_mode)
+            return previous if previous is not None and previous.equals(empty) else empty
         size = int.from_bytes(raw[16:18], "big")
         size = 65536 if size == 1 else size
         first = bytearray(raw[:size])
         first[_LOG_VERSIONS] = _NO_LOG
         pages = [bytes(first), *[raw[at : at + size] for at in range(size, len(raw), size)]]
         if previous is None:
-            return cls(tuple(pages))
+            return cls(tuple(pages), journal_mode)
         common = [
             old if old == new else new for old, new in zip(previous.pages, pages, strict=False)
         ]
-        image = cls((*common, *pages[len(common) :]))
-        return previous if previous.has_pages_of(image) else image
+        image = cls((*common, *pages[len(common) :]), journal_mode)
+        return previous if previous.equals(image) else image
 
-    def has_pages_of(self, other: "Image") -> bool:
-        """Tell whether the other image consists of the same page objects."""
-        return len(self.pages) == len(other.pages) and all(map(is_, self.pages, other.pages))
+    def equals(self, other: "Image") -> bool:
+        """Tell whether the other image consists of the same page objects, in the same mode."""
+        return (
+            self.journal_mode == other.journal_mode
+            and len(self.pages) == len(other.pages)
+            and all(map(is_, self.pages, other.pages))
+        )
 
     def open(self) -> sqlite3.Connection:
         """Return a private connection to a copy in memory; the caller closes it."""

@@ -1,10 +1,11 @@
 """Put the journal into the application's file, and take it out again."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from venomqa_hyp.adapters.sqlite.catalog import Catalog, Unfit, read_catalog
-from venomqa_hyp.adapters.sqlite.file import is_lock
-from venomqa_hyp.adapters.sqlite.reading import quoted
+from venomqa_hyp.adapters.sqlite.driver import is_lock, quoted
 from venomqa_hyp.adapters.sqlite.rows import Layout
 from venomqa_hyp.adapters.sqlite.triggers import CREATED, NOTES, TRIGGERS, statements
 
@@ -43,17 +44,36 @@ def remove(connection: sqlite3.Connection) -> None:
 
     :raises sqlite3.Error: the file cannot be written.
     """
-    found = _installed(connection)
-    if not found:
+    if not _installed(connection):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for kind, name in _installed(connection):
-            connection.execute(f"DROP {kind} {quoted(name)}")
+        drop(connection)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def drop(connection: sqlite3.Connection) -> None:
+    """Remove a journal, if there is one, in the transaction that is open."""
+    for kind, name in _installed(connection):
+        connection.execute(f"DROP {kind} {quoted(name)}")
+
+
+def is_installed(connection: sqlite3.Connection) -> bool:
+    """Tell whether a journal is there."""
+    return ("table", NOTES) in _installed(connection)
+
+
+@contextmanager
+def silenced(connection: sqlite3.Connection) -> Iterator[None]:
+    """Keep triggers from firing on this connection, where that can be chosen."""
+    _switch_triggers(connection, False)
+    try:
+        yield
+    finally:
+        _switch_triggers(connection, True)
 
 
 def _installed(connection: sqlite3.Connection) -> list[tuple[str, str]]:

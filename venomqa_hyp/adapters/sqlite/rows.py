@@ -4,13 +4,16 @@ The text is what ``marshal`` writes of the values, one letter per byte: equal fo
 equal types, and for nothing else. Text that is not UTF-8 is decoded with ``surrogateescape``.
 """
 
+import hashlib
 import marshal
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
-from venomqa_hyp.adapters.sqlite.reading import quoted
+from venomqa_hyp.adapters.sql import IDENTIFIED_ROWS, Table
+from venomqa_hyp.adapters.sqlite.driver import quoted
 
 # Later versions write references to objects met before, which depend on identity.
 _MARSHAL_VERSION = 2
@@ -83,6 +86,23 @@ class Layout:
         return " AND ".join(terms), arguments
 
 
+def observed_table(connection: sqlite3.Connection, layout: Layout) -> Table:
+    """Return how a table is observed."""
+    base = _base(connection, layout)
+    return Table(layout.name, layout.shown, layout.shown_key, base, layout.read)
+
+
+def _base(connection: sqlite3.Connection, layout: Layout) -> str:
+    sql = f"SELECT {', '.join(layout.stored)} FROM {layout.sql} NOT INDEXED"
+    first = connection.execute(f"{sql} LIMIT {IDENTIFIED_ROWS + 1}").fetchall()
+    if len(first) > IDENTIFIED_ROWS:
+        (count,) = connection.execute(f"SELECT count(*) FROM {layout.sql}").fetchone()
+        return f"{count} rows"
+    seen = [tuple(row[place] for place in layout.places) for row in first]
+    content = hashlib.blake2b(packed(seen).encode("latin-1"), digest_size=8)
+    return f"{len(first)} rows, {content.hexdigest()}"
+
+
 def packed(values: Sequence[Any]) -> str:
     """Return the text of a row."""
     return marshal.dumps(tuple(values), _MARSHAL_VERSION).decode("latin-1")
@@ -92,11 +112,6 @@ def unpacked(row: str) -> tuple[Any, ...]:
     """Return the values of a row."""
     values: tuple[Any, ...] = marshal.loads(row.encode("latin-1"))
     return values
-
-
-def decoded(raw: bytes) -> str:
-    """Return text as Python has it; a ``text_factory``."""
-    return raw.decode("utf-8", "surrogateescape")
 
 
 def _bound(values: Sequence[Any]) -> tuple[list[str], list[Any]]:

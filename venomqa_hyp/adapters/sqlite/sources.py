@@ -9,9 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from venomqa_hyp.adapters.sqlite.file import File, is_closed, is_lock, translated
+from venomqa_hyp.adapters.sqlite.driver import (
+    File,
+    is_closed,
+    is_lock,
+    present_journal_mode,
+    translated,
+)
 from venomqa_hyp.adapters.sqlite.image import Image
+from venomqa_hyp.adapters.sqlite.settings import write_journal_mode
 from venomqa_hyp.errors import DefinitionError, RollbackError
+
+_SHARED = "The shared SQLite connection"
 
 
 class Source(Protocol):
@@ -49,9 +58,7 @@ class FileSource:
                 return current
             with self._file.transaction("DEFERRED"):
                 self._seen = self._file.version()
-                # An empty file would be written to by serialize().
-                pages = self._file.number("page_count")
-                return Image.cut(self._file.connection.serialize() if pages else b"", current)
+                return self._file.image(current)
 
     def refuse_checkpoint(self) -> None:
         """Refuse a transaction that another connection has open: its changes cannot be seen here.
@@ -70,6 +77,7 @@ class FileSource:
             if image is current and before == self._seen:
                 return
             self._seen = None
+            write_journal_mode(self._file.connection, image.journal_mode, self._file.where)
             image.restore(self._file.connection)
             self._file.refuse_old_readers()
             after = self._file.version()
@@ -93,21 +101,18 @@ class SharedSource:
         self._connection = connection
         self._timeout = timeout
         with translated(self._explained, "use"):
-            attached = self._number(
-                "SELECT count(*) FROM pragma_database_list WHERE name NOT IN ('main', 'temp')"
-            )
-        if attached:
-            raise DefinitionError(
-                f"The shared SQLite connection has {attached} attached database(s): only its main "
-                "database is rolled back. Pass one SQLiteAdapter(path) per attached file instead."
-            )
+            self._refuse_attached(DefinitionError)
 
     def look(self, current: Image | None) -> Image:
-        """Return the present state, with what an open transaction has changed."""
+        """Return the present state, with what an open transaction has changed.
+
+        :raises RollbackError: a database was attached.
+        """
         with translated(self._explained, "read"):
+            self._refuse_attached(RollbackError)
             # A database with no page yet would be written to by serialize().
-            pages = self._number("PRAGMA page_count")
-            return Image.cut(self._connection.serialize() if pages else b"", current)
+            raw = self._connection.serialize() if self._number("PRAGMA page_count") else b""
+            return Image.cut(raw, present_journal_mode(self._connection), current)
 
     def refuse_checkpoint(self) -> None:
         """Refuse an open transaction: a rollback could restore its rows, but not that it is open.
@@ -118,7 +123,7 @@ class SharedSource:
             is_open = self._connection.in_transaction
         if is_open:
             raise RollbackError(
-                "The shared SQLite connection has a transaction open, so its state cannot be "
+                f"{_SHARED} has a transaction open, so its state cannot be "
                 "checkpointed: later, a rollback by the application would not undo what it undoes "
                 "now. Let each action end with connection.commit() or connection.rollback(), or "
                 "open the connection with isolation_level=None (on Python 3.12 and later, "
@@ -133,10 +138,21 @@ class SharedSource:
                 self._connection.rollback()
             if current is None or self.look(current) is not image:
                 with self._lock_timeout():
+                    write_journal_mode(self._connection, image.journal_mode, _SHARED)
                     image.restore(self._connection)
 
     def close(self) -> None:
         """Leave the connection to the application, which opened it."""
+
+    def _refuse_attached(self, error: type[DefinitionError | RollbackError]) -> None:
+        attached = self._number(
+            "SELECT count(*) FROM pragma_database_list WHERE name NOT IN ('main', 'temp')"
+        )
+        if attached:
+            raise error(
+                f"{_SHARED} has {attached} attached database(s): only its main "
+                "database is rolled back. Pass one SQLiteAdapter(path) per attached file instead."
+            )
 
     def _number(self, sql: str) -> int:
         cursor = self._connection.cursor()
@@ -154,7 +170,7 @@ class SharedSource:
             self._number(f"PRAGMA busy_timeout = {applications}")
 
     def _explained(self, error: sqlite3.Error, attempt: str) -> str:
-        problem = f"The shared SQLite connection: cannot {attempt}: {error}."
+        problem = f"{_SHARED}: cannot {attempt}: {error}."
         if is_closed(error):
             return f"{problem} The application closed it; keep it open while the World lives."
         if "same thread" in str(error):

@@ -16,12 +16,12 @@ import uuid
 from collections.abc import Iterator, Sequence
 
 from venomqa_hyp.adapters.sqlite.catalog import TableInfo
-from venomqa_hyp.adapters.sqlite.reading import quoted
+from venomqa_hyp.adapters.sqlite.driver import quoted
 from venomqa_hyp.adapters.sqlite.rows import Layout
 
 NOTES = "venomqa_journal"
-#: The note that is there from the beginning, of no table.
-FIRST = 1
+#: The note that holds the beginning but for its rows, and the first of the others, of no table.
+START, FIRST = 0, 1
 #: GLOB patterns of the names of the triggers, and of what creates the table.
 TRIGGERS = f"{NOTES}_[0-9]*"
 CREATED = f"CREATE TABLE {NOTES} (/[*] ????????-*"

@@ -12,11 +12,13 @@ Two things would end the transaction itself: COMMIT and ROLLBACK sent as SQL. A 
 deferred to the end of the transaction makes COMMIT fail, and the connection is closed after either.
 """
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from venomqa_hyp.adapters.postgres.driver import Failed, answer, load_psycopg
+from venomqa_hyp.adapters.postgres.sharing.guard import GUARD, IS_GUARDED
+from venomqa_hyp.adapters.sql import Answer
 from venomqa_hyp.errors import RollbackError
 
 if TYPE_CHECKING:
@@ -29,39 +31,6 @@ _INTRANS = psycopg.pq.TransactionStatus.INTRANS
 _INERROR = psycopg.pq.TransactionStatus.INERROR
 _ACTIVE = psycopg.pq.TransactionStatus.ACTIVE
 
-# SET CONSTRAINTS ALL IMMEDIATE fires the trigger too; it then arms itself again. What COMMIT does
-# about deferred constraints is done at each commit() of the application.
-_GUARD = r"""
-CREATE TEMPORARY TABLE venomqa_guard () ON COMMIT DROP;
-CREATE FUNCTION pg_temp.venomqa_guard() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF current_query() ~* '\mset\s+constraints\M|^SELECT pg_temp\.venomqa_commit'
-            AND current_query() !~* '\m(commit|end)\M' THEN
-        SET CONSTRAINTS pg_temp.venomqa_guard DEFERRED;
-        INSERT INTO pg_temp.venomqa_guard DEFAULT VALUES;
-    ELSE
-        RAISE EXCEPTION 'venomqa: COMMIT was sent as SQL on a shared connection'
-            USING HINT = 'Call commit() of the connection, or use connection.transaction().';
-    END IF;
-    RETURN NULL;
-END $$;
-CREATE FUNCTION pg_temp.venomqa_commit() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    deferred text;
-BEGIN
-    IF EXISTS (SELECT FROM pg_constraint WHERE condeferrable
-            AND connamespace <> pg_my_temp_schema()) THEN
-        SET CONSTRAINTS ALL IMMEDIATE;
-        SELECT string_agg(DISTINCT format('%I.%I', nspname, conname), ', ') INTO deferred
-        FROM pg_constraint JOIN pg_namespace AS n ON n.oid = connamespace WHERE condeferred;
-        EXECUTE coalesce('SET CONSTRAINTS ' || deferred || ' DEFERRED', 'SELECT');
-    END IF;
-END $$;
-CREATE CONSTRAINT TRIGGER venomqa_guard AFTER INSERT ON pg_temp.venomqa_guard
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp.venomqa_guard();
-INSERT INTO pg_temp.venomqa_guard DEFAULT VALUES;
-"""
-_IS_OURS = "SELECT to_regclass('pg_temp.venomqa_guard') IS NOT NULL"
 _ENDED = (
     "The application sent COMMIT or ROLLBACK as SQL on the shared PostgreSQL connection, which "
     "ended the transaction of the test; the connection is closed. Call commit() and rollback() of "
@@ -119,7 +88,7 @@ class SharedConnection(psycopg.Connection[Any]):
         )
         try:
             made._send("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
-            made._send(_GUARD)
+            made._send(GUARD)
             made._send(f"SAVEPOINT {_APPLICATION}")
         except BaseException:
             made.disconnect()
@@ -229,16 +198,13 @@ class SharedConnection(psycopg.Connection[Any]):
         with self._asking(query, parameters) as cursor:
             return cursor.fetchall() if cursor.description else []
 
-    def ask_values(
-        self, query: str, load: Callable[[int], Callable[[str], Any]]
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def ask_values(self, query: str) -> Answer:
         """Return columns and rows of a query of the test.
 
-        :param load: number of a type -> what makes a value of its text.
         :raises Failed: PostgreSQL refuses it.
         """
         with self._asking(query) as cursor:
-            return answer(cursor, load)
+            return answer(cursor)
 
     def set_savepoint(self) -> str:
         """Set a savepoint below that of the application, and return its name."""
@@ -280,7 +246,7 @@ class SharedConnection(psycopg.Connection[Any]):
                 "SharedConnection.connect(dsn)."
             )
         # ROLLBACK AND CHAIN begins another transaction at once.
-        if not self.has_failed and self.ask(_IS_OURS) == [(False,)]:
+        if not self.has_failed and self.ask(IS_GUARDED) == [(False,)]:
             self._problem = _ENDED
             self.pgconn.finish()
             raise RollbackError(self._problem)
