@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from venomqa_hyp.adapters import mysql
-from venomqa_hyp.adapters.postgres import remove_copies, remove_journal
+from venomqa_hyp.adapters import mysql, postgres, sqlite
 from venomqa_hyp.cli import interrupts
 from venomqa_hyp.cli.demo import EMBEDDED, DemoOptions, run_demo
 from venomqa_hyp.cli.screen import open_screen
@@ -28,10 +27,11 @@ Ctrl-C.
 """
 
 CLEAN = """\
-Remove what a run that was killed left behind. In PostgreSQL: the schema venomqa_journal with its
-triggers in the database of DSN, and on its server the databases venomqa_copy_* that no living run
-uses. In MySQL and MariaDB: the triggers, and the database <name>_venomqa_journal. A run does the
-same when it starts. No rows and no other databases are touched.
+Roll back what a run that was killed had changed, and remove what it left behind. In PostgreSQL: the
+schema venomqa_journal with its triggers in the database of DSN, and on its server the databases
+venomqa_copy_* that no living run uses. In MySQL and MariaDB: the triggers, and the database
+<name>_venomqa_journal. In a SQLite file: the triggers, and the folder beside it. A run does the
+same when it starts. Nothing else is touched.
 """
 
 EXIT_CODES = """\
@@ -77,17 +77,22 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _clean(options: argparse.Namespace) -> int:
-    if options.dsn.startswith(("mysql:", "mariadb:")):
-        mysql.remove_journal(options.dsn)
-        print("no journal is left")
-        return 0
-    removed = ["the journal in the database"] if remove_journal(options.dsn) else []
-    removed += [f"database {name}" for name in remove_copies(options.dsn)]
-    for what in removed:
-        print(f"removed {what}")
-    if not removed:
-        print("nothing was left behind")
+    if path := _sqlite_path(options.dsn):
+        done = [sqlite.clean(path)]
+    elif options.dsn.startswith(("mysql:", "mariadb:")):
+        done = [mysql.remove_journal(options.dsn)]
+    else:
+        done = [postgres.remove_journal(options.dsn)]
+        done += [f"removed database {name}" for name in postgres.remove_copies(options.dsn)]
+    print("\n".join(filter(None, done)) or "nothing was left behind")
     return 0
+
+
+def _sqlite_path(dsn: str) -> str:
+    """Return the path that is meant; empty where a server is."""
+    if dsn.startswith("sqlite:///"):
+        return dsn.removeprefix("sqlite:///")
+    return "" if "://" in dsn or "=" in dsn else dsn
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,12 +139,14 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     clean = commands.add_parser(
         "clean",
-        help="remove what a killed run left in a PostgreSQL or MySQL database",
+        help="remove what a killed run left in a PostgreSQL, MySQL or SQLite database",
         description=CLEAN,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     clean.add_argument(
-        "dsn", metavar="DSN", help="postgresql:// or mysql://user:password@host:port/database"
+        "dsn",
+        metavar="DSN",
+        help="postgresql:// or mysql://user:password@host:port/database, or sqlite:///path",
     )
     clean.set_defaults(run=_clean)
     return parser

@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from venomqa_hyp.cli import interrupts
-from venomqa_hyp.cli.replay import replay
 from venomqa_hyp.cli.report import progress, show_summary, show_violation
 from venomqa_hyp.cli.screen import Screen
 from venomqa_hyp.core import Action, ExplorationResult, Invariant
@@ -91,8 +90,7 @@ def run_demo(options: DemoOptions, screen: Screen) -> bool:
         _introduce(screen, example.ACTIONS, rules, options, url)
         run = _explore(world, example.ACTIONS, rules, options, screen)
         for violation in run.violations:
-            steps = replay(world, example.ACTIONS, rules, violation.reproduction_path)
-            show_violation(screen, violation, steps)
+            show_violation(screen, violation)
     if not run.violations:
         screen.show()
         screen.show(("Nothing found:", "good"), " no action failed and every rule held.")

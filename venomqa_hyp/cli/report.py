@@ -1,40 +1,41 @@
 """What the demo says about a run: broken rules with their steps, and what the run covered."""
 
-import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from venomqa_hyp.adapters.http import RequestRecord
-from venomqa_hyp.cli.replay import ReplayedStep
 from venomqa_hyp.cli.screen import Piece, Screen
 from venomqa_hyp.core import Action, ExplorationResult, Violation
-from venomqa_hyp.core.difference import RowChange, TableChanges
+from venomqa_hyp.core.counterexample_text import lines
 
-INDENT = " " * 5
-LABEL_WIDTH = 10
 SUMMARY_WIDTH = 12
-#: SQLite's AUTOINCREMENT counters and the like: they follow from the rows that were added.
-INTERNAL_TABLES = "sqlite_"
+#: Kind of line -> style, for those that have one.
+STYLES_OF_LINES = {
+    "title": "heading",
+    "call": "action",
+    "added": "added",
+    "removed": "removed",
+    "changed": "changed",
+    "broken": "broken",
+}
 
 
-def show_violation(screen: Screen, violation: Violation, steps: Sequence[ReplayedStep]) -> None:
+def show_violation(screen: Screen, violation: Violation) -> None:
     """Write a broken rule, and each step that leads to it with what it did."""
-    severity = violation.severity.name
-    length = len(violation.reproduction_path)
     screen.show()
-    screen.show((f"{severity}  {violation.name}", "broken"))
-    screen.show(violation.message)
-    screen.show(f"{_count(length, 'step')}, the shortest sequence found:")
-    for number, taken in enumerate(steps, 1):
-        screen.show()
-        screen.show(f"{number:>3}. ", (str(taken.step), "action"))
-        for label, text, style in _details(taken):
-            _show_labelled(screen, label, text, style)
-    if not any(taken.broken or taken.result.exception for taken in steps):
-        screen.show()
-        screen.show(("Executed once more for this report, the steps broke no rule.", "broken"))
+    if violation.counterexample is None:
+        screen.show((f"{violation.severity.name}  {violation.name}", "broken"))
+        screen.show(_ascii(violation.message))
+        for number, step in enumerate(violation.reproduction_path, 1):
+            screen.show(_ascii(f"{number:>2}. {step}"))
+        return
+    for line in lines(violation.counterexample, screen.width):
+        style = STYLES_OF_LINES.get(line.kind)
+        screen.show((_ascii(line.text), style) if style else _ascii(line.text))
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def show_summary(
@@ -99,77 +100,14 @@ def _summary(
     yield "time", f"{run.duration:.1f} s, {rate:,.0f} executed steps per second"
 
 
-def _details(taken: ReplayedStep) -> Iterator[tuple[str, str, str]]:
-    for record in taken.requests:
-        yield "request", _request(record), ""
-        yield "response", _response(record), ""
-    for system, tables in taken.changed.items():
-        shown = [table for table in tables if not table.table.startswith(INTERNAL_TABLES)]
-        if not tables:
-            yield system, "changed", "changed"
-        for table in shown:
-            for text, style in _rows(table):
-                yield system, text, style
-    if not taken.changed:
-        yield "changed", "nothing", "label"
-    if taken.result.exception is not None:
-        yield "FAILED", taken.result.error or "", "broken"
-    for verdict in taken.broken:
-        rule = verdict.invariant
-        yield "BROKEN", f"{rule.severity.name} {rule.name}: {verdict.message}", "broken"
-
-
-def _request(record: RequestRecord) -> str:
-    address = urlsplit(record.url)
-    query = f"?{address.query}" if address.query else ""
-    return f"{record.method} {address.path}{query} {_body(record.request_body)}".rstrip()
-
-
-def _response(record: RequestRecord) -> str:
-    if record.status is None:
-        return f"none: {record.error}"
-    return f"{record.status} {_body(record.response_body)}".rstrip()
-
-
-def _body(body: Any) -> str:
-    if body is None:
-        return ""
-    return json.dumps(body) if not isinstance(body, bytes) else ascii(body)
-
-
-def _rows(table: TableChanges) -> Iterator[tuple[str, str]]:
-    for row in table.removed:
-        yield f"{table.table} - {_values(row.before)}", "removed"
-    for row in table.changed:
-        yield f"{table.table} ~ {_change(row)}", "changed"
-    for row in table.added:
-        yield f"{table.table} + {_values(row.after)}", "added"
-
-
-def _values(row: Any) -> str:
-    return ", ".join(f"{column} {value!a}" for column, value in row.items())
-
-
-def _change(row: RowChange) -> str:
-    before, after = row.before or {}, row.after or {}
-    key = ", ".join(map(ascii, row.key))
-    differ = (f"{column} {before.get(column)!a} -> {after.get(column)!a}" for column in row.columns)
-    return f"row {key}: {', '.join(differ)}"
-
-
-def _show_labelled(screen: Screen, label: str, text: str, style: str) -> None:
-    head = (f"{INDENT}{label:<{LABEL_WIDTH}}", "broken" if style == "broken" else "label")
-    _show_wrapped(screen, head, text, style)
-
-
-def _show_wrapped(screen: Screen, head: Piece, text: str, style: str = "") -> None:
+def _show_wrapped(screen: Screen, head: Piece, text: str) -> None:
     start = head if isinstance(head, str) else head[0]
     lines = textwrap.wrap(
         text, screen.width - len(start), break_long_words=False, break_on_hyphens=False
     )
     for number, line in enumerate(lines or [""]):
         first: Piece = " " * len(start) if number else head
-        screen.show(first, (line, style) if style else line)
+        screen.show(first, line)
 
 
 def _count(number: int, noun: str) -> str:

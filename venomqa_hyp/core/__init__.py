@@ -1,6 +1,12 @@
 """Frozen records of what a test may do, what was seen and what was found. No I/O."""
 
 from venomqa_hyp.core.action import Action, ActionResult, FromContext, action, from_context
+from venomqa_hyp.core.counterexample import (
+    Change,
+    Counterexample,
+    CounterexampleStep,
+    Exchange,
+)
 from venomqa_hyp.core.difference import RowChange, TableChanges, changes
 from venomqa_hyp.core.divergence import Differing, Divergence
 from venomqa_hyp.core.graph import Graph
@@ -14,20 +20,26 @@ from venomqa_hyp.core.invariant import (
     invariant,
 )
 from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.core.redaction import Redaction
 from venomqa_hyp.core.result import ExplorationResult
 from venomqa_hyp.core.state import State, Transition
 
 __all__ = [
     "Action",
     "ActionResult",
+    "Change",
+    "Counterexample",
+    "CounterexampleStep",
     "Differing",
     "Divergence",
+    "Exchange",
     "ExplorationResult",
     "FromContext",
     "Graph",
     "Invariant",
     "Observation",
     "Path",
+    "Redaction",
     "RowChange",
     "Severity",
     "State",

@@ -37,12 +37,14 @@ class Divergence:
     :ivar what: what happened, in one sentence.
     :ivar places: where the states differ, without what random ids and clocks explain.
     :ivar advice: what to write.
+    :ivar actions: the names of those that showed it; empty where none is to blame.
     """
 
     step: str
     what: str
     places: tuple[Differing, ...] = ()
     advice: str = ""
+    actions: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [self.what, *(f"  {item.text}" for item in self.places[:_TOLD])]

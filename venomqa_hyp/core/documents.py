@@ -11,6 +11,15 @@ from typing import Any, TypeVar
 import attrs
 
 from venomqa_hyp.core.action import ActionResult
+from venomqa_hyp.core.counterexample import (
+    ADDED,
+    CHANGED,
+    REMOVED,
+    Change,
+    Counterexample,
+    CounterexampleStep,
+    Exchange,
+)
 from venomqa_hyp.core.divergence import Differing, Divergence
 from venomqa_hyp.core.invariant import Severity, Step, Violation
 from venomqa_hyp.core.observation import Observation
@@ -136,6 +145,7 @@ def violation_document(violation: Violation) -> Document:
         "message": violation.message,
         "origin": violation.origin,
         "reproduction_path": [step_document(step) for step in violation.reproduction_path],
+        "counterexample": counterexample_document(violation.counterexample),
     }
 
 
@@ -150,12 +160,68 @@ def violation_from(record: Any) -> Violation:
         field(record, "message", str),
         tuple(listed(record, "reproduction_path", step_from)),
         origin=field(record, "origin", str),
+        counterexample=counterexample_from(record.get("counterexample")),
     )
+
+
+def counterexample_document(counterexample: Counterexample | None) -> Document | None:
+    """Describe a counterexample."""
+    if counterexample is None:
+        return None
+    steps = [_counterexample_step_document(step) for step in counterexample.steps]
+    return {**attrs.asdict(counterexample, recurse=False), "steps": steps}
+
+
+def counterexample_from(record: Any) -> Counterexample | None:
+    """Return the counterexample of a document.
+
+    :raises Undecodable: it describes none.
+    """
+    if record is None:
+        return None
+    texts = {key: field(record, key, str) for key in ("name", "severity", "message", "expected")}
+    steps = tuple(listed(record, "steps", _counterexample_step_from))
+    return Counterexample(steps=steps, shortened=field(record, "shortened", bool), **texts)
+
+
+def _counterexample_step_document(step: CounterexampleStep) -> Document:
+    document: Document = {
+        "call": step.call,
+        "result": step.result,
+        "exchanges": [attrs.asdict(item) for item in step.exchanges],
+        "changes": [attrs.asdict(item) for item in step.changes],
+    }
+    return {key: value for key, value in document.items() if value}  # nothing of what it did not do
+
+
+def _counterexample_step_from(record: Any) -> CounterexampleStep:
+    record = {"result": "", "exchanges": (), "changes": (), **expect(dict, record, "a step")}
+    return CounterexampleStep(
+        field(record, "call", str),
+        field(record, "result", str),
+        tuple(listed(record, "exchanges", _exchange_from)),
+        tuple(listed(record, "changes", _change_from)),
+    )
+
+
+def _exchange_from(record: object) -> Exchange:
+    return Exchange(field(record, "request", str), field(record, "reply", str))
+
+
+def _change_from(record: object) -> Change:
+    change = Change(*(field(record, key, str) for key in ("system", "kind", "place", "text")))
+    if change.kind not in (ADDED, REMOVED, CHANGED):
+        raise Undecodable(f"'kind' is {shown(change.kind)}, which is none")
+    return change
 
 
 def divergence_document(divergence: Divergence | None) -> Document | None:
     """Describe a divergence."""
-    return None if divergence is None else attrs.asdict(divergence)
+    if divergence is None:
+        return None
+    places = [attrs.asdict(item) for item in divergence.places]
+    own = attrs.asdict(divergence, recurse=False)
+    return {**own, "places": places, "actions": list(divergence.actions)}
 
 
 def divergence_from(record: Any) -> Divergence | None:
@@ -166,7 +232,8 @@ def divergence_from(record: Any) -> Divergence | None:
         record, "places", lambda item: Differing(*(field(item, key, str) for key in _DIFFERING))
     )
     texts = {key: field(record, key, str) for key in ("step", "what", "advice")}
-    return Divergence(places=tuple(places), **texts)
+    actions = tuple(field({"actions": (), **record}, "actions", list | tuple))
+    return Divergence(places=tuple(places), actions=actions, **texts)
 
 
 _DIFFERING = ("system", "place", "text")

@@ -1,5 +1,6 @@
 """The graph of everything that was executed."""
 
+from collections import deque
 from collections.abc import Container, Iterator, Mapping
 from itertools import count
 from types import MappingProxyType
@@ -69,6 +70,41 @@ class Graph:
                     self._arrivals[state_id] = arrival
         for key, transition in other._transitions.items():
             self._transitions.setdefault(key, transition)
+
+    def merged(self, into: Mapping[str, str]) -> "Graph":
+        """Return the graph in which some states are others.
+
+        :param into: state id -> the id of the same state that was discovered earlier.
+        """
+        leaving: dict[str, dict[str, Transition]] = {}
+        for (from_id, key), item in self._transitions.items():
+            start, end = into.get(from_id, from_id), into.get(item.to_id, item.to_id)
+            known = leaving.setdefault(start, {})
+            if key not in known or known[key].to_id != end:
+                # Where two steps that are the same now led to different states, none is lost.
+                key = key if key not in known else f"{key} from {from_id}"
+                known[key] = Transition(start, item.step, end, item.result)
+        return Graph.of(self.initial, self._states, leaving)
+
+    @classmethod
+    def of(
+        cls,
+        initial: State,
+        states: Mapping[str, State],
+        leaving: Mapping[str, Mapping[str, Transition]],
+    ) -> Self:
+        """Return a graph in which each state is reached by a path as short as any.
+
+        :param leaving: state id -> key of a step -> its transition.
+        """
+        graph = cls(initial)
+        waiting = deque([initial.id])
+        while waiting:
+            for key, transition in leaving.get(waiting.popleft(), {}).items():
+                if transition.to_id not in graph.states:
+                    waiting.append(transition.to_id)
+                graph.add(transition, key, states[transition.to_id])
+        return graph
 
     def replace(self, state: State) -> None:
         """Let a state stand for the known one of the same id, from which volatile values differ."""

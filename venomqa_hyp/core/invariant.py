@@ -9,6 +9,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 import attrs
 
 from venomqa_hyp.core.action import is_async
+from venomqa_hyp.core.counterexample import Counterexample
 from venomqa_hyp.errors import DefinitionError, DigestError
 from venomqa_hyp.values.digest import canonical_text
 
@@ -147,6 +148,8 @@ class Violation:
     :ivar message: what was seen.
     :ivar reproduction_path: the steps from the initial state, the last one breaks the rule.
     :ivar origin: tells one bug from another of the same name.
+    :ivar counterexample: what each step sent and changed; ``None`` where the failure was not
+        confirmed by executing its steps.
     """
 
     name: str
@@ -155,3 +158,4 @@ class Violation:
     reproduction_path: Path
     exception: BaseException | None = attrs.field(default=None, repr=False)
     origin: str = attrs.field(default="", repr=False)
+    counterexample: Counterexample | None = attrs.field(default=None, repr=False)

@@ -38,8 +38,11 @@ class ExplorationResult:
     :ivar skipped: why nothing was executed: this is the record of an earlier run.
     :ivar refuted: failures that were seen, but not when the same steps were executed again.
     :ivar late_writes: what the API still wrote after its replies, and the run waited for, in words.
+    :ivar distrusted: the actions that did not repeat themselves, and were executed each time.
     :ivar fixed: failures of earlier runs that do not show any more.
     :ivar worker_failures: what became of the workers of a parallel run that did not end well.
+    :ivar actions: the names of all actions, whether they were executed or not.
+    :ivar invariants: the names of all invariants.
     """
 
     graph: Graph
@@ -61,11 +64,20 @@ class ExplorationResult:
     refuted: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     late_writes: tuple[str, ...] = ()
+    distrusted: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    invariants: tuple[str, ...] = ()
 
     @property
     def states_visited(self) -> int:
         """How many different states were seen."""
         return len(self.graph)
+
+    @property
+    def initial(self) -> Mapping[str, str]:
+        """System -> digest of what it showed at the beginning: equal where runs began alike."""
+        observations = self.graph.initial.observations
+        return {name: observation.digest for name, observation in observations.items()}
 
     @property
     def transitions_taken(self) -> int:
@@ -111,6 +123,8 @@ class ExplorationResult:
         record = documents.from_json(
             {key: item for key, item in encoded.items() if key not in ("format", "graph")}
         )
+        # Keys that were added to format 1; earlier records do not have them.
+        record = {"actions": (), "invariants": (), **record}
         executions = documents.field(record, "executions", dict)
         return cls(
             graph=Graph.from_dict(documents.field(encoded, "graph", dict)),
