@@ -30,6 +30,7 @@ import os
 import shutil
 import sys
 import time
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -128,7 +129,7 @@ def run(plan: Plan, number: int, *, by_machine: bool) -> tuple[str, str] | None:
         except DivergenceError as error:
             return "diverged", str(error)
         except Exception as error:
-            return type(error).__name__, str(error)
+            return type(error).__name__, traceback.format_exc()
     if result.divergence is not None:
         return "diverged", str(result.divergence)
     return judged(service, result, complete=not by_machine)

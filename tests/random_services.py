@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle
 
 from venomqa_hyp import Action, Context, Invariant, Observation, Step, World, from_context
-from venomqa_hyp.adapters.memory import MemoryAdapter, MemoryHandle
+from venomqa_hyp.adapters.handles import Handle
+from venomqa_hyp.adapters.memory import MemoryAdapter
 
 DEEPEST = 5
 MOST_STATES = 20_000
@@ -260,7 +261,7 @@ class Store(MemoryAdapter):
         self.data.update({f"v{at}": 0 for at in range(len(service.sizes))})
         self.service = service
 
-    def rollback(self, handle: MemoryHandle) -> None:
+    def rollback(self, handle: Handle) -> None:
         hidden = self.data["hidden"]
         super().rollback(handle)
         if self.service.leak == "kept":

@@ -85,6 +85,7 @@ def repeatable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))  # a block may import a file that one before it wrote
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)  # that of the job that runs this
     before = settings.get_current_profile_name()
     settings.register_profile("documentation", database=None, derandomize=True)
     settings.load_profile("documentation")

@@ -20,7 +20,7 @@ from venomqa_hyp import (
     from_context,
 )
 from venomqa_hyp.adapters import MemoryAdapter
-from venomqa_hyp.adapters.memory import MemoryHandle
+from venomqa_hyp.adapters.handles import Handle
 from venomqa_hyp.errors import DivergenceError
 
 Explore = Callable[..., Outcome]
@@ -110,7 +110,7 @@ class Hiding(MemoryAdapter):
 class Leaking(Hiding):
     """And that is not rolled back."""
 
-    def rollback(self, handle: MemoryHandle) -> None:
+    def rollback(self, handle: Handle) -> None:
         hidden = self.data["hidden"]
         super().rollback(handle)
         self.data["hidden"] = hidden

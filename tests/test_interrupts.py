@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +255,70 @@ def test_a_failure_is_in_its_file_before_the_run_ends(tmp_path: Path) -> None:
     saved = json.loads(file.read_text())
     assert saved["name"] == "closed"
     assert [step["action"] for step in saved["steps"]] == ["turn_0", "turn_1", "turn_2"]
+
+
+@pytest.mark.parametrize("explore", [by_machine, by_agent])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_an_action_swallows_ends_the_run_all_the_same(
+    explore: Explore, sent: signal.Signals
+) -> None:
+    """A bare ``except`` in the user's code costs one step."""
+    seen: list[int] = []
+
+    def breaking(number: int) -> None:
+        seen.append(number)
+        if number == 3:
+            with suppress(BaseException):
+                signal.raise_signal(sent)
+
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    locks = Locks(breaking)
+    told = locks.explored(explore)
+    assert len(seen) <= 4
+    if explore is by_machine:
+        assert isinstance(told.raised, KeyboardInterrupt)
+    else:
+        assert told.record is not None
+        assert told.record.ended_by == "interrupted"
+    assert locks.store.data == {"left": 0, "right": 0}
+
+
+@pytest.mark.parametrize("second", [1, 2, 5])
+@pytest.mark.parametrize("at", [12, 25, 40])
+def test_a_second_ctrl_c_hides_nothing(at: int, second: int) -> None:
+    """It comes while what was found is still confirmed; the steps are named all the same."""
+    came: list[int] = []
+
+    def breaking(number: int) -> None:
+        if locks.seen and number >= at and len(came) < 2 and number >= at + second * len(came):
+            came.append(number)
+            raise KeyboardInterrupt
+
+    locks = Locks(breaking)
+    told = locks.explored(by_machine)
+    if not came:
+        pytest.skip("the run ended before")
+    assert isinstance(told.raised, KeyboardInterrupt)
+    for rule in set(locks.seen):
+        assert rule in told.text
+        assert all(step in told.text for step in PATHS[rule])
+    assert told.record is not None
+    assert locks.store.data == {"left": 0, "right": 0}
+
+
+@pytest.mark.parametrize("explore", [by_machine, by_agent])
+def test_a_handler_that_lets_the_run_go_on_is_called_once(explore: Explore) -> None:
+    called: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: called.append(number))
+
+    def breaking(number: int) -> None:
+        if number == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    try:
+        told = Locks(breaking).explored(explore)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert called == [signal.SIGTERM]
+    assert set(told.paths) == set(PATHS)

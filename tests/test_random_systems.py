@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
 from venomqa_hyp import Action, Context, Invariant, Observation, Step, World, venom_machine
-from venomqa_hyp.adapters.memory import MemoryAdapter, MemoryHandle
+from venomqa_hyp.adapters.handles import Handle
+from venomqa_hyp.adapters.memory import MemoryAdapter
 from venomqa_hyp.errors import InvariantViolated, RollbackError
 from venomqa_hyp.stateful import DivergenceWarning
 
@@ -177,7 +178,7 @@ class Store(MemoryAdapter):
     def values_now(self) -> Values:
         return tuple(self.data[at] for at in range(len(self.system.sizes)))
 
-    def rollback(self, handle: MemoryHandle) -> None:
+    def rollback(self, handle: Handle) -> None:
         kept = dict(self.data)
         super().rollback(handle)
         if self.system.forgotten is not None:

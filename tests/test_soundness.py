@@ -253,7 +253,7 @@ def test_a_rare_violation_of_what_nobody_observes_is_raised_at_the_end() -> None
         pytest.raises(InvariantViolated, match="unarmed") as caught,
     ):
         run(seed(1)(machine))
-    assert "Seen after:" in "\n".join(caught.value.__notes__)
+    assert "arm(number=7)\n\n[HIGH] unarmed" in "\n".join(caught.value.__notes__)
     assert machine.last_run is not None
     assert [item.name for item in machine.last_run.violations] == ["unarmed"]
 
@@ -324,7 +324,7 @@ def test_a_divergence_is_told_once_and_the_run_goes_on() -> None:
     text = str(warning.message)
     assert "create() was executed twice from the same state" in text
     assert "db" in text
-    assert "The run went on without its record and executed every step again." in text
+    assert "The run executed create each time, and recorded the other actions." in text
     record = machine.last_run
     assert record is not None
     assert record.test_cases >= 100

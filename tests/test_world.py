@@ -173,6 +173,19 @@ def test_a_failing_checkpoint_names_the_system_and_frees_the_others() -> None:
     world.rollback(world.checkpoint())
 
 
+def test_what_a_failing_rollback_says_is_a_sentence() -> None:
+    """A cause that ends with a full stop is not given a second one."""
+    failing = Snapshots(rollback=[RollbackError('use Adapter(..., mode="template").')])
+    world = World(None, {"first": Snapshots(), "db": failing})
+    start = world.checkpoint("start")
+    with pytest.raises(RollbackError) as caught:
+        world.rollback(start)
+    assert str(caught.value) == (
+        "system 'db' (Snapshots) failed to roll back: RollbackError: "
+        'use Adapter(..., mode="template"). Rolled back: first. Not rolled back: db.'
+    )
+
+
 def test_a_failing_rollback_names_the_system_and_breaks_the_world() -> None:
     """Half of the World rolled back is a state that never was: nothing works on it any more."""
     first, second, third = Snapshots(), Snapshots(rollback=[OSError("gone")]), Snapshots()

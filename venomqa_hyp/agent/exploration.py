@@ -15,10 +15,12 @@ from venomqa_hyp.stateful import ActionDraws, Run
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failures import Status
 from venomqa_hyp.values import Shown
-from venomqa_hyp.world import ending_in_order
+from venomqa_hyp.world import acknowledge, ending_in_order
 
 #: So many options in a row may be recalled before an exploration ends for want of anything new.
 RECALLED_IN_A_ROW = 20_000
+#: Why an exploration ends where steps are recorded; others may still be executed.
+NOTHING_LEFT = ("exhausted", "strategy", "nothing new")
 #: After so many executions for each action one that never ran is worth a warning.
 ENOUGH = 10
 
@@ -50,6 +52,7 @@ class Exploration:
         self._random = Random(seed)
         self._loops = Loops()
         self._executed = 0
+        self._executed_live = 0
         self._recalled_in_a_row = 0
         self._explorer = self._new_explorer()
         self._check_drawable()
@@ -69,6 +72,7 @@ class Exploration:
                 self._explore()
         except KeyboardInterrupt:
             self.ended_by = "interrupted"
+            acknowledge()
 
     def close(self) -> ExplorationResult:
         """Confirm what was found, leave the World as it was found, and return the record."""
@@ -103,20 +107,27 @@ class Exploration:
             raise error
 
     def _explore(self) -> None:
-        try:
-            at_once = self._explorer.fails_at_once()
-            if at_once is not None:
-                self._meet(at_once)
-                self.ended_by = "the initial state"
-            while not self.ended_by and self.run.divergence is None:
+        at_once = self._explorer.fails_at_once()
+        if at_once is not None:
+            self._meet(at_once)
+            self.ended_by = "the initial state"
+        while not self.ended_by and self.run.settler.is_recorded:
+            try:
                 self.ended_by = self._next() or self._reason_to_end()
-        except Diverged as diverged:
-            self.run.diverged(diverged)
-        if self.run.divergence is None:
+            except Diverged as diverged:
+                self.run.diverged(diverged)
+            if self._is_due_live():
+                self._walk()
+        if self.run.divergence is None or self.ended_by not in ("", *NOTHING_LEFT):
             return
         self.ended_by = "divergence"
         if self.run.definition.on_divergence == "warn":
             self._explore_live()
+
+    def _is_due_live(self) -> bool:
+        """Return whether to walk without the record: what is not recorded is executed only so."""
+        is_split = self.run.settler.is_recorded and self.run.session.recorder.distrusted
+        return bool(is_split) and not self.ended_by and 2 * self._executed_live < self._executed
 
     def _next(self) -> str | None:
         """Execute one option; return why there is none, where the exploration ends."""
@@ -149,11 +160,12 @@ class Exploration:
         self.ended_by = ""
         while not self.ended_by:
             before = self._executed
-            self._walk(self._limits.max_steps - self._executed)
+            self._walk()
             stuck = "stuck" if self._executed == before else ""
             self.ended_by = self._reason_to_end() or stuck
 
-    def _walk(self, limit: int) -> None:
+    def _walk(self) -> None:
+        limit = self._limits.max_steps - self._executed
         self.run.session.renew()
         recorder = self.run.session.recorder
         live, rules = Live(recorder), recorder.executor.rules
@@ -170,6 +182,7 @@ class Exploration:
             action, kind = self._random.choice(options)
             given = self._explorer.kinds.arguments(action, kind, live.at.pools, self._random)
             self._executed += 1
+            self._executed_live += 1
             try:
                 live.take(Draft(action, given, live.at.depth))
             except UnsatisfiedAssumption:

@@ -1,7 +1,8 @@
 """One result out of the results of several workers."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import attrs
 
@@ -72,6 +73,8 @@ def merge(
         volatile=tuple(sorted({place for item in all_ for place in item.volatile})),
         skipped="; ".join(item.skipped or "" for item in all_) if _all_skipped(all_) else None,
         worker_failures=(*worker_failures, *apart.values()),
+        actions=_each_once(item.actions for item in all_),
+        invariants=_each_once(item.invariants for item in all_),
     )
 
 
@@ -99,15 +102,12 @@ class _Union:
                 self._note_conflict(other, held, worker, transition)
 
     def graph(self) -> Graph:
-        """Return the graph, where each state is reached by a path as short as any that was seen."""
-        graph = Graph(self._initial)
-        waiting = deque([self._initial.id])
-        while waiting:
-            for key, (_, transition) in self._leaving.get(waiting.popleft(), {}).items():
-                if transition.to_id not in graph.states:
-                    waiting.append(transition.to_id)
-                graph.add(transition, key, self._states[transition.to_id])
-        return graph
+        """Return the graph."""
+        leaving = {
+            state_id: {key: transition for key, (_, transition) in known.items()}
+            for state_id, known in self._leaving.items()
+        }
+        return Graph.of(self._initial, self._states, leaving)
 
     def _note_conflict(self, one: int, first: Transition, other: int, second: Transition) -> None:
         if any(isinstance(value, Unsaved) for value in first.step.arguments.values()):
@@ -130,6 +130,10 @@ def _shortest(results: Iterable[ExplorationResult]) -> tuple[Violation, ...]:
             if known is None or len(violation.reproduction_path) < len(known.reproduction_path):
                 kept[key] = violation
     return tuple(kept.values())
+
+
+def _each_once(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(names)))
 
 
 def _all_skipped(results: Sequence[ExplorationResult]) -> bool:

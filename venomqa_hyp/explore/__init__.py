@@ -2,6 +2,7 @@
 
 from venomqa_hyp.explore.argument_kinds import ArgumentKinds, Draws
 from venomqa_hyp.explore.atlas import Atlas, Choice, Node, Option, Strategy
+from venomqa_hyp.explore.counterexample import Transcript, counterexample_of
 from venomqa_hyp.explore.executor import Executor
 from venomqa_hyp.explore.explorer import Explored, Explorer
 from venomqa_hyp.explore.failure import Failure, Origin, failure_of_result, failure_of_verdict
@@ -58,12 +59,14 @@ __all__ = [
     "Source",
     "Strategy",
     "Taken",
+    "Transcript",
     "Trial",
     "Unrecordable",
     "Weighted",
     "advance",
     "attempt",
     "attempt_live",
+    "counterexample_of",
     "failure_of_result",
     "failure_of_verdict",
     "results",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from venomqa_hyp.core import Invariant, State, Verdict
 from venomqa_hyp.explore import proofs
 from venomqa_hyp.explore.executor import Executor
-from venomqa_hyp.explore.failure import Failure, failure_of_result, failures_of
+from venomqa_hyp.explore.failure import Failure, failures_at
 from venomqa_hyp.explore.position import Chain, Position
 from venomqa_hyp.explore.travel import Traveller
 
@@ -56,10 +56,7 @@ class Checker:
 
     def failures(self, at: Position) -> tuple[Failure, ...]:
         """Return what is wrong at a position: what the step raised, or each broken invariant."""
-        taken = at.taken
-        if taken is not None and (raised := failure_of_result(taken.step.action, taken.result)):
-            return (raised,)
-        return failures_of(self.verdicts(at))
+        return failures_at(at.taken, lambda: self.verdicts(at))
 
     def check_again(self, at: Position) -> None:
         """Check the invariants in a known state that a new step led to: they must say the same.
@@ -85,7 +82,7 @@ class Checker:
             executor.mover.lose()
             return None
         if not self._writes:
-            executor.reads.note(executor.world, seen, asked)
+            executor.reads.note("", executor.world, seen, asked)
         if all(item.holds for item in verdicts):
             return self._all_hold
         self.failed.add(self._executor.mover.chain)

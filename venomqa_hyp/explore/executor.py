@@ -68,7 +68,6 @@ class Executor:
 
     :param on_step: called after each execution.
     :ivar start: where every path begins.
-    :ivar aliases: the id a state has now -> the one it is known by, where that changed.
     :ivar executions: action -> how often it was called.
     :ivar succeeded: the names of the actions that did so at least once.
     :ivar refusals: action -> what its last failure said.
@@ -79,7 +78,9 @@ class Executor:
     ) -> None:
         self.rules = rules
         self.knowledge = Knowledge(world.volatile)
-        self.aliases: dict[str, str] = {}
+        self._aliases: dict[str, str] = {}
+        self._aliased: set[str] = set()
+        self._merged: dict[str, str] = {}
         self.executions: Counter[str] = Counter()
         self.succeeded: set[str] = set()
         self.refusals: dict[str, str] = {}
@@ -121,9 +122,13 @@ class Executor:
             return False
         assert self._initial is not None
         self.start = self.rules.start(self.identified(self._initial, ()))
+        self.forget_checkpoints()
+        return True
+
+    def forget_checkpoints(self) -> None:
+        """Take the World back to the start, and keep no other checkpoint."""
         self.mover.close()
         self.mover = Mover(self.world, self.start)
-        return True
 
     @property
     def executed(self) -> int:
@@ -164,7 +169,7 @@ class Executor:
         arrived = self.latecomers.observe(step.action, result, shown, look=look)
         seconds = perf_counter() - start
         if arrived.exact == before.exact:
-            self.reads.note(self.world, arrived, asked)
+            self.reads.note(step.action, self.world, arrived, asked)
         after = self.shown_after(arrived, draft.action, result)
         drawn = [given.value for given in draft.given.values() if isinstance(given, Drawn)]
         made = Made(
@@ -207,7 +212,7 @@ class Executor:
         """
         shown = self.world.shown(seen)
         named = self.knowledge.identify(shown, held)
-        known = self.aliases.get(named.identity, named.identity)
+        known = self._known_id(self._aliases.get(named.identity, named.identity))
         if seen.exact not in self._details:
             self._details[seen.exact] = seen
             if len(self._details) > DETAILED_STATES:
@@ -231,13 +236,21 @@ class Executor:
         if not self.has_data(state):
             return None
         now = self.identified(self.with_data(state), self.rules.bundled(at))
-        if now.id != state.id:
-            since, known = self._renumbered.get(state.id, (-1, ""))
+        state_id = self._known_id(state.id)
+        if now.id != state_id:
+            since, known = self._renumbered.get(state_id, (-1, ""))
             if since == version and known != now.id:
                 return None  # what was learned tells it from others that it was taken for
-            self._renumbered[state.id] = version, now.id
-            self.aliases.setdefault(now.id, state.id)
-        return attrs.evolve(at, state=attrs.evolve(now, id=state.id))
+            self._renumbered[state_id] = version, now.id
+            if now.id not in self._aliased or state_id == self.start.state.id:
+                # Else it is that state, by what was learned.
+                self._alias(now.id, state_id)
+                now = attrs.evolve(now, id=state_id)
+        return attrs.evolve(at, state=now)
+
+    def relabelled(self, at: Position) -> Position:
+        """Return a position by the id of the state that its own turned out to be, if it did."""
+        return attrs.evolve(at, state=attrs.evolve(at.state, id=self._known_id(at.state.id)))
 
     def translated(self, at: Position, to: Position) -> Position | None:
         """Return a position with the values that another path holds in the same state.
@@ -273,10 +286,27 @@ class Executor:
         """Note that an execution led to a known state after all, and return the position there."""
         found = self.identified(execution.arrived, self.rules.bundled(there))
         if found.id != state_id:
-            self.aliases[found.id] = state_id
+            self._alias(found.id, state_id)
         there = attrs.evolve(there, state=attrs.evolve(found, id=state_id))
         self.mover.arrive(there, self.mover.chain)
         return there
+
+    def _known_id(self, state_id: str) -> str:
+        return self._merged.get(state_id, state_id)
+
+    def _alias(self, identity: str, state_id: str) -> None:
+        """Know a state that is identified anew by the id it had."""
+        self._aliases[identity] = state_id
+        self._aliased.add(state_id)
+
+    def merge(self, into: Mapping[str, str]) -> None:
+        """Know states from now on by the ids of others, which they are."""
+        for known in (self._aliases, self._merged):
+            known.update(
+                {key: into[state_id] for key, state_id in known.items() if state_id in into}
+            )
+        self._merged |= into
+        self._aliased = set(self._aliases.values())
 
     def with_data(self, state: State) -> State:
         """Return a state with what was observed, if it was seen lately."""

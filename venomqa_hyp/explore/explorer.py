@@ -157,6 +157,8 @@ class Explorer:
             return Explored(
                 None, reached=reached, found=self._found(node, Trial(reached, failures))
             )
+        if self._recorder.graph is not self.atlas.graph:
+            return Explored(None, reached=reached)  # known states turned out to be the same
         recorder = self._recorder.executor
         key = recorder.rules.ability(reached, recorder.knowledge)
         known = self._nodes.get(key)

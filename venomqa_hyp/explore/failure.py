@@ -1,12 +1,13 @@
 """What went wrong at the end of a path."""
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 import attrs
 
 from venomqa_hyp.core import ActionResult, Severity, Verdict
+from venomqa_hyp.explore.position import Taken
 
 #: Tells one bug from another, as Hypothesis does: by exception type and innermost line.
 Origin = tuple[object, ...]
@@ -63,3 +64,15 @@ def _origin(error: BaseException) -> Origin:
     place = (frames[-1].filename, frames[-1].lineno) if frames else (None, None)
     outer = () if error.__context__ is None else (_origin(error.__context__),)
     return (type(error), *place, *outer)
+
+
+def failures_at(
+    taken: Taken | None, verdicts: Callable[[], Iterable[Verdict]]
+) -> tuple[Failure, ...]:
+    """Return what is wrong after a step: what it raised, or else each broken invariant.
+
+    :param verdicts: checks the invariants.
+    """
+    if taken is not None and (raised := failure_of_result(taken.step.action, taken.result)):
+        return (raised,)
+    return failures_of(verdicts())

@@ -44,11 +44,6 @@ class Latecomers:
         self._in_vain: Counter[tuple[Key, Place]] = Counter()
 
     @property
-    def are_likely(self) -> bool:
-        """Whether something else than this process may write."""
-        return bool(getattr(self.world.api, "transport_errors", ()))
-
-    @property
     def known(self) -> Known:
         """What is waited for."""
         return dict(self.seconds), {key: frozenset(due) for key, due in self._due.items()}
@@ -60,7 +55,7 @@ class Latecomers:
 
     def before(self) -> State | None:
         """Return what the World shows before an action, where that is needed afterwards."""
-        return self.world.observe() if self._due or self.are_likely else None
+        return self.world.observe() if self._due or self.world.api_is_apart else None
 
     def observe(
         self, action: str, result: ActionResult, before: State | None, *, look: bool = False
@@ -73,14 +68,14 @@ class Latecomers:
         key = action, result.status
         seen = self._awaited(key, before)
         wanted = LOOKS if result.success else 1
-        if look or (self.are_likely and self._looks[key] < wanted):
+        if look or (self.world.api_is_apart and self._looks[key] < wanted):
             return self._look(key, seen, before)
         return seen
 
     def look_again(self, seen: State) -> State:
         """Return what comes within a while after what was seen; that, where nothing does."""
         until = monotonic() + SHORTEST
-        while self.are_likely and monotonic() < until:
+        while self.world.api_is_apart and monotonic() < until:
             sleep(PAUSE)
             now = self.world.observe()
             if now.exact != seen.exact:

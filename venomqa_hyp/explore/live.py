@@ -3,26 +3,32 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 
-import attrs
 from hypothesis.errors import UnsatisfiedAssumption
 
 from venomqa_hyp.core import Invariant, State, Verdict
+from venomqa_hyp.explore.counterexample.transcript import Transcript
 from venomqa_hyp.explore.executor import Executor
-from venomqa_hyp.explore.failure import Failure, failure_of_result, failures_of
-from venomqa_hyp.explore.given import Given, Literal
-from venomqa_hyp.explore.position import Draft, Position, Taken
+from venomqa_hyp.explore.failure import Failure, failures_at
+from venomqa_hyp.explore.position import Draft, Position, Taken, renamed
 from venomqa_hyp.explore.recorder import Recorder
 from venomqa_hyp.explore.trial import Trial
-from venomqa_hyp.values import Name, Sealed, aligned, rename
+from venomqa_hyp.values import Name, aligned
 
 
 class Live:
     """A path that is executed step by step, from the start or from where the World is.
 
     :param at: where the World is; it is taken to the start without one.
+    :param transcript: collects what each step does, where that is to be reported.
     """
 
-    def __init__(self, recorder: Recorder, at: Position | None = None) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        at: Position | None = None,
+        transcript: Transcript | None = None,
+    ) -> None:
+        self._transcript = transcript
         self._recorder = recorder
         self._executor: Executor = recorder.executor
         self.at = self._executor.mover.reset() if at is None else at
@@ -35,13 +41,16 @@ class Live:
         if resolved is None:
             return None
         step, picks, left = resolved
-        late = self._executor.latecomers
+        late, transcript, world = self._executor.latecomers, self._transcript, self._executor.world
+        begun = None if transcript is None else transcript.begin(world)
         shown = late.before()
         result = self._executor.act(step)
         if shown is not None:
             late.observe(step.action, result, shown)
-        state = State("", {}, self._executor.world.context.save())
+        state = State("", {}, world.context.save())
         self.at = rules.after(self.at, left, Taken(draft, step, picks, result), state, step.key)
+        if transcript is not None and begun is not None:
+            transcript.end(world, begun, self.at)
         return self.at
 
     def check(self, invariant: Invariant) -> Verdict:
@@ -50,20 +59,22 @@ class Live:
 
     def failures(self) -> tuple[Failure, ...]:
         """Return what is wrong now: what the last step raised, or each broken invariant."""
-        taken = self.at.taken
-        if taken is not None and (raised := failure_of_result(taken.step.action, taken.result)):
-            return (raised,)
-        return failures_of([self.check(item) for item in self._recorder.checker.invariants])
+        invariants = self._recorder.checker.invariants
+        return failures_at(self.at.taken, lambda: [self.check(item) for item in invariants])
 
 
 def attempt_live(
-    recorder: Recorder, drafts: Sequence[Draft], known: Sequence[Position] = ()
+    recorder: Recorder,
+    drafts: Sequence[Draft],
+    known: Sequence[Position] = (),
+    transcript: Transcript | None = None,
 ) -> Trial:
     """Execute drafts in the World up to their first failure; those that cannot run are left out.
 
     :param known: the positions that the steps led to before.
+    :param transcript: collects what each step does.
     """
-    live = Live(recorder)
+    live = Live(recorder, transcript=transcript)
     world, rules = recorder.executor.world, recorder.executor.rules
     names: dict[Name, Name] = {}
     if failures := live.failures():
@@ -72,7 +83,7 @@ def attempt_live(
         if draft is None or not rules.enables(live.at, draft.action, lambda: world):
             continue
         try:
-            live.take(_renamed(draft, names))
+            live.take(renamed(draft, names))
         except UnsatisfiedAssumption:
             continue
         if failures := live.failures():
@@ -91,21 +102,9 @@ def retrace(recorder: Recorder, path: Iterable[Position]) -> tuple[Live, Mapping
     names: dict[Name, Name] = {}
     for known in path:
         assert known.taken is not None
-        live.take(_renamed(known.taken.draft, names))
+        live.take(renamed(known.taken.draft, names))
         names |= _names(known, live.at, recorder)
     return live, names
-
-
-def _renamed(draft: Draft, names: Mapping[Name, Name]) -> Draft:
-    given: dict[str, Given] = {}
-    for name, item in draft.given.items():
-        given[name] = item
-        if isinstance(item, Literal) and names:
-            try:
-                given[name] = Literal(rename(item.value, names))
-            except Sealed:
-                continue
-    return attrs.evolve(draft, given=given)
 
 
 def _names(known: Position, now: Position, recorder: Recorder) -> dict[Name, Name]:

@@ -26,8 +26,8 @@ SEARCH_BUDGET = 100
 #: Chunks of every size from here on, where what nobody observes may count steps.
 SINGLY_BELOW = 8
 FEW, SHORT = 3, 4
-#: Executions of a search that takes other actions, too.
-OTHERS_BUDGET = 25
+#: Executions of a search that takes other actions, too: for a short path, and for others.
+OTHERS_BUDGET, MORE_OTHERS = 25, 100
 
 
 class Minimiser:
@@ -81,7 +81,7 @@ class Minimiser:
         if len(best) > SHORT:
             self._allow(SEARCH_BUDGET)
             best = self._search(best, []) or best
-        self._allow(OTHERS_BUDGET)
+        self._allow(MORE_OTHERS if len(best) > SHORT else OTHERS_BUDGET)
         best = self._search(best, self._letters) or best
         self._allow(REDUCTION_BUDGET)
         return self._lowering.lower(best)

@@ -132,6 +132,19 @@ def source_of(given: object) -> Source | None:
     return Source(f"bundle:{given.name}") if isinstance(given, Bundle) else None
 
 
+def renamed(draft: "Draft", names: Mapping[Name, Name]) -> "Draft":
+    """Return a draft whose literal values have other names, but for those that are sealed."""
+    given: dict[str, Given] = {}
+    for name, item in draft.given.items():
+        given[name] = item
+        if isinstance(item, Literal) and names:
+            try:
+                given[name] = Literal(rename(item.value, names))
+            except Sealed:
+                continue
+    return attrs.evolve(draft, given=given)
+
+
 def results(value: object) -> tuple[object, ...]:
     """Return the values that a result adds to a Bundle."""
     return tuple(value.values) if isinstance(value, MultipleResults) else (value,)

@@ -13,7 +13,7 @@ from venomqa_hyp.explore.executor import Execution, Executor
 from venomqa_hyp.explore.failure import Failure, failure_of_result, failures_of
 from venomqa_hyp.explore.position import Draft, Position
 from venomqa_hyp.explore.reads import Read, answers, stale
-from venomqa_hyp.values import Made
+from venomqa_hyp.values import ABSENT, Difference, Made
 
 Go = Callable[[Position], Position]
 _MORE_LOOKS = 3
@@ -48,13 +48,13 @@ def twice(executor: Executor, go: Go, at: Position, draft: Draft) -> Execution |
     :raises Diverged: when both differ in more than random ids and clocks.
     :raises RollbackError: when rolling back does not bring the state back.
     """
+    late = executor.latecomers
+    known = late.known
     try:
         return _twice(executor, go, at, draft)
     except Stale:
         raise
     except Diverged as diverged:
-        late = executor.latecomers
-        known = late.known
         executor.execute(go(at), draft, look=True)
         executor.mover.lose()
         if late.known != known:
@@ -77,7 +77,7 @@ def _is_made_at_random(executor: Executor, go: Go, at: Position, draft: Draft) -
         assert execution is not None, "it could run from the same position"
         made.append(execution.made)
     executor.mover.lose()
-    return executor.knowledge.sample(made)
+    return executor.knowledge.explains(made)
 
 
 def _twice(executor: Executor, go: Go, at: Position, draft: Draft) -> Execution | None:
@@ -150,10 +150,11 @@ def _read_again(
     :param before: what they were answered before the rollback.
     :raises Stale: one is still answered as before.
     """
-    places = stale(executor.world, reads, before, answers(executor.world, reads))
+    found = stale(executor.world, reads, before, answers(executor.world, reads))
     executor.mover.lose()  # a read may write, a session's last use for one
-    if not places:
+    if found is None:
         return go(base)
+    read, places = found
     raise Stale(
         Divergence(
             str(undone.step),
@@ -162,6 +163,8 @@ def _read_again(
             "The server answers from what it keeps in its process. Empty that with "
             "World(..., after_rollback=...), or give a function that starts the server with each "
             "World.",
+            # What an invariant reads decides about every state.
+            tuple(dict.fromkeys([undone.step.action, read.action])) if read.action else (),
         )
     )
 
@@ -199,7 +202,8 @@ def same(
                 str(step),
                 f"{step} was executed twice from the same state and led to different ones:",
                 places,
-                _advice(places),
+                _advice(found),
+                (step.action,),
             ),
             second,
             result,
@@ -215,7 +219,8 @@ def outcome(executor: Executor, step: Step, first: ActionResult, second: Executi
     one, other = _outcome(first), _outcome(second.result)
     if one != other:
         what = f"{step} was executed twice from the same state: first it {one}, then it {other}."
-        raise _diverged(executor, Divergence(str(step), what, (), _ADVICE), second, first)
+        divergence = Divergence(str(step), what, (), _ADVICE, (step.action,))
+        raise _diverged(executor, divergence, second, first)
 
 
 def same_verdicts(
@@ -254,8 +259,12 @@ _ADVICE = (
 )
 
 
-def _advice(places: tuple[Differing, ...]) -> str:
-    named = ", ".join(f'"{place}"' for place in dict.fromkeys(item.place for item in places[:3]))
+def _advice(found: Sequence[Difference]) -> str:
+    # What is there only once is no value that varies: naming it would hide a whole table.
+    values = [item.place for item in found if ABSENT not in (item.first, item.second)]
+    if not values:
+        return _ADVICE
+    named = ", ".join(f'"{place}"' for place in dict.fromkeys(values[:3]))
     return (
         f"Where such a value means nothing to the service, write World(..., volatile=[{named}]). "
         f"{_ADVICE}"

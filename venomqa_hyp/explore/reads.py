@@ -27,8 +27,12 @@ _READING = frozenset({"GET", "HEAD"})
 
 @attrs.frozen(eq=False)
 class Read:
-    """One request that reads, as the client recorded it."""
+    """One request that reads, as the client recorded it.
 
+    :ivar action: which sent it; empty for an invariant.
+    """
+
+    action: str
     record: Any
 
     @property
@@ -67,15 +71,15 @@ class Reads:
         """Return how many requests there were; :meth:`note` takes those that follow."""
         return len(_history(world))
 
-    def note(self, world: World, state: State, since: int) -> None:
-        """Note what was read in a state, where nothing was written."""
+    def note(self, action: str, world: World, state: State, since: int) -> None:
+        """Note what an action, or an invariant, read in a state where nothing was written."""
         records = _history(world)[since:]
         if not records or not all(item.method in _READING for item in records):
             return
         known = self._known.setdefault(state.exact, {})
         for record in records:
             if record.status is not None and record.status < 500:
-                read = Read(record)
+                read = Read(action, record)
                 known[read.request] = read
         if len(self._known) > STATES:
             self._known.popitem(last=False)
@@ -113,8 +117,8 @@ def stale(
     reads: Sequence[Read],
     undone: Sequence[Read | None],
     now: Sequence[Read | None],
-) -> tuple[Differing, ...]:
-    """Return how an answer differs from the record that is still what it was before a rollback.
+) -> tuple[Read, tuple[Differing, ...]] | None:
+    """Return a read whose answer is still what it was before a rollback, and how it differs.
 
     :param reads: as they were answered in the state that is there now.
     :param undone: as they were answered in the state that was rolled back.
@@ -126,8 +130,8 @@ def stale(
         sleep(A_CLOCK_MOVES)
         later = _asked(world, read)
         if later is not None and later.says(after):
-            return read.differs_from(after)
-    return ()
+            return read, read.differs_from(after)
+    return None
 
 
 def _history(world: World) -> Sequence[Any]:
@@ -138,7 +142,7 @@ def _history(world: World) -> Sequence[Any]:
 
 def _asked(world: World, read: Read) -> Read | None:
     record = world.api.ask_again(read.record)
-    return None if record.status is None else Read(record)
+    return None if record.status is None else Read(read.action, record)
 
 
 def _same(one: object, other: object, where: Place) -> bool:

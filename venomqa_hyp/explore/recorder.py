@@ -1,7 +1,7 @@
 """Remembers what came of each step, so that no step is executed twice."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -38,6 +38,7 @@ class Recorder:
     :param sources: ``(argument) -> the pool it is picked from``, or ``None``.
     :ivar recalled: steps that were answered from the record.
     :ivar rejected: steps that ``assume`` rejected.
+    :ivar distrusted: the actions whose steps are not recorded, as they did not repeat themselves.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Recorder:
         self.checker = Checker(self.executor, self.travel, invariants)
         self.recalled = 0
         self.rejected = 0
+        self.distrusted: frozenset[str] = frozenset()
         self._proven: set[str] = set()
         self._recall_proven: set[str] = set()
         self._merge_proven: set[tuple[str, str]] = set()
@@ -69,6 +71,16 @@ class Recorder:
         """Give states the ids that they have where another World's initial state came first."""
         if self.executor.begin_as(other):
             self._begin()
+
+    def distrust(self, actions: Iterable[str]) -> None:
+        """Record no step of some actions any more, and begin a new graph without them."""
+        self.distrusted |= frozenset(actions)
+        self.executor.forget_checkpoints()
+        self._begin()
+
+    def trusts(self, drafts: Iterable[Draft]) -> bool:
+        """Return whether every step may be recorded."""
+        return self.distrusted.isdisjoint(draft.action.name for draft in drafts)
 
     def _begin(self) -> None:
         start = self.executor.start.state
@@ -88,6 +100,8 @@ class Recorder:
         :raises Diverged: the World did not repeat itself.
         :raises RollbackError: rolling back does not bring a state back.
         """
+        if not self.trusts([draft]):
+            raise Unrecordable
         self._refresh()
         at = self.executor.renumbered(at) or self.travel.go(at)
         resolved = self.executor.rules.resolve(at, draft)
@@ -114,7 +128,7 @@ class Recorder:
         """Return whether a step was executed already."""
         now = self.executor.renumbered(at)
         key = None if now is None else self.executor.key_of(now, step)
-        return key is not None and (at.state.id, key) in self._records
+        return now is not None and key is not None and (now.state.id, key) in self._records
 
     def cost(self, at: Position, action: str) -> int:
         """Return how many executions it takes at most to execute an action at a position."""
@@ -161,12 +175,17 @@ class Recorder:
         self.travel.repeated += 1
         second = executor.execute(self.travel.go(at), draft)
         assert second is not None, "it could run from the same position"
-        return proofs.same(executor, first.step, (first.result, first.made), second)
+        try:
+            return proofs.same(executor, first.step, (first.result, first.made), second)
+        except proofs.Diverged:
+            # It may have been observed before it had written all: that is looked for there.
+            return proofs.twice(executor, self.travel.go, at, draft)
 
     def _add(self, execution: Execution) -> Position:
         """Add a step that was executed to the graph, and look at where it led."""
         self._refresh()
-        before = self.executor.renumbered(execution.base) or execution.base
+        base = execution.base
+        before = self.executor.renumbered(base) or self.executor.relabelled(base)
         key = self.executor.key_of(before, execution.step)
         assert key is not None, "it was told from others"
         self._note_path(before)
@@ -236,12 +255,10 @@ class Recorder:
         for (state_id, key), record in self._records.items():
             if state_id == reached.state.id and record.after.taken is not None:
                 leaving.setdefault(record.after.taken.step.action, (key, record))
+        steps = self.travel.distance(reached.parent) + 2
         for action, (key, record) in leaving.items():
             pair = reached.taken.step.action, action
-            if (
-                pair in self._merge_proven
-                or self.executor.executed + self.cost(reached, "") > until
-            ):
+            if pair in self._merge_proven or self.executor.executed + steps > until:
                 continue
             self._merge_proven.add(pair)
             base = self.travel.go(reached.parent)
@@ -262,14 +279,34 @@ class Recorder:
         if self._version == executor.knowledge.version:
             return
         self._version = executor.knowledge.version
+        executor.renumbered(executor.start)
         kept: set[str] = set()
+        into: dict[str, str] = {}
         for state_id, position in self._detailed.items():
             now = executor.renumbered(position)
             if now is not None:
                 self._detailed[state_id] = now
                 if now.state.names == position.state.names:
                     kept.add(state_id)
+                if now.state.id != state_id:
+                    into[state_id] = now.state.id
         self._records = {key: item for key, item in self._records.items() if key[0] in kept}
+        if into:
+            self._merge({one: into.get(other, other) for one, other in into.items()})
+
+    def _merge(self, into: Mapping[str, str]) -> None:
+        """Take states for others, which they are by what was learned."""
+        self.executor.merge(into)
+        self.graph = self.graph.merged(into)
+        for state_id in into:
+            del self._detailed[state_id]
+
+        relabelled = self.executor.relabelled
+        records: dict[tuple[str, str], Record] = {}
+        for (state_id, key), item in self._records.items():
+            record = Record(relabelled(item.before), relabelled(item.after))
+            records.setdefault((into.get(state_id, state_id), key), record)
+        self._records = records
 
     def _trimmed(self, taken: Taken) -> ActionResult:
         """Keep of a result what is needed later: there is one for each step of the run."""

@@ -4,9 +4,8 @@ import attrs
 
 from venomqa_hyp.explore import proofs
 from venomqa_hyp.explore.executor import Executor
-from venomqa_hyp.explore.given import Given, Literal
-from venomqa_hyp.explore.position import Draft, Position
-from venomqa_hyp.values import Sealed, rename
+from venomqa_hyp.explore.given import Literal
+from venomqa_hyp.explore.position import Draft, Position, renamed
 
 
 class Traveller:
@@ -81,14 +80,7 @@ class Traveller:
     def _renamed(self, draft: Draft, base: Position, expected: Position) -> Draft:
         """Return a draft whose literal values have the names that the World has."""
         before = expected.parent
-        literal = {name: item for name, item in draft.given.items() if isinstance(item, Literal)}
-        names = {} if before is None else self._executor.names_between(before, base)
-        if not literal or not names:
+        has_literal = any(isinstance(item, Literal) for item in draft.given.values())
+        if before is None or not has_literal:
             return draft
-        given: dict[str, Given] = dict(draft.given)
-        for name, item in literal.items():
-            try:
-                given[name] = Literal(rename(item.value, names))
-            except Sealed:
-                continue
-        return attrs.evolve(draft, given=given)
+        return renamed(draft, self._executor.names_between(before, base))

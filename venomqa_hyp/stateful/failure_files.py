@@ -14,20 +14,22 @@ A file is UTF-8 JSON with one line per step where it fits::
       ]
     }
 
-=========== ==========================================================================
-format      1; files of another format are left alone
-machine     the machine whose failure this is
-name        the broken invariant, or the action that raised
-severity    critical, high, medium or low
-message     what was seen
-steps       in order from the initial state; the last one shows the failure
-action      the name of an action
-arguments   argument -> its value; left out where empty
-choices     argument -> the Hypothesis choices that make its value, where JSON cannot hold it:
-            a list of integers, booleans, floats, strings and bytes; left out where empty
-picks       argument -> how many newer values there were than the one picked from a Bundle
-            or from the context; left out where empty
-=========== ==========================================================================
+============== =======================================================================
+format         1; files of another format are left alone
+machine        the machine whose failure this is
+name           the broken invariant, or the action that raised
+severity       critical, high, medium or low
+message        what was seen
+steps          in order from the initial state; the last one shows the failure
+counterexample for people: what each step sent and changed, see
+               :class:`~venomqa_hyp.core.Counterexample`; it is not needed to replay the failure
+action         the name of an action
+arguments      argument -> its value; left out where empty
+choices        argument -> the Hypothesis choices that make its value, where JSON cannot hold it:
+               a list of integers, booleans, floats, strings and bytes; left out where empty
+picks          argument -> how many newer values there were than the one picked from a Bundle
+               or from the context; left out where empty
+============== =======================================================================
 
 Other keys are ignored. The *file* is what counts: its name is only for people, so it may be
 renamed, reformatted, edited and committed.
@@ -46,6 +48,8 @@ from typing import Any
 
 import attrs
 
+from venomqa_hyp.core import Counterexample
+from venomqa_hyp.core.documents import counterexample_document, counterexample_from
 from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.explore import Choices
 from venomqa_hyp.values.digest import hash_text
@@ -53,6 +57,7 @@ from venomqa_hyp.values.encoding import (
     FORMAT,
     MAX_NESTING,
     Json,
+    Undecodable,
     Unencodable,
     Unsaved,
     decode,
@@ -91,6 +96,7 @@ class SavedFailure:
     """A failure and the shortest steps that show it.
 
     :ivar name: the invariant's name, or the action's where the action itself raised.
+    :ivar counterexample: for people; left out of a file that would be too large with it.
     """
 
     machine: str
@@ -99,6 +105,7 @@ class SavedFailure:
     message: str
     steps: tuple[SavedStep, ...]
     format: int = FORMAT
+    counterexample: Counterexample | None = None
 
 
 @attrs.frozen
@@ -137,14 +144,16 @@ class FailureFolder:
     def save(self, failure: SavedFailure) -> Path:
         """Write a failure, in place of the one of the same machine and name, and return its file.
 
-        Readers see the old or the new content, never a part of it. A file that says the same
-        already is not touched, however it is formatted; a file that cannot be read, or that
-        another failure has, is not replaced.
+        Readers see the old or the new content, never a part of it. A file that has the same steps
+        and message already is not touched, however it is formatted: clocks in what the steps did
+        differ each time. A file that cannot be read, or that another failure has, is not replaced.
 
         :raises Unencodable: when the file would be too large to be read again.
         :raises OSError: when the file cannot be written.
         """
         text = _text_of_file(failure)
+        if len(text.encode()) > MAX_BYTES:
+            text = _text_of_file(attrs.evolve(failure, counterexample=None))
         if (size := len(text.encode())) > MAX_BYTES:
             raise Unencodable(
                 f"failure {failure.name!r} of {failure.machine!r} takes {size} bytes, but a "
@@ -152,7 +161,7 @@ class FailureFolder:
             )
         for path, saved in self.load(failure.machine).failures:
             if saved.name == failure.name:
-                if _text_of_file(saved) != text:
+                if not _says_the_same(saved, failure):
                     _write(path, text)
                 return path
         for stem in _file_stems(failure.machine, failure.name):
@@ -203,6 +212,14 @@ class FailureFolder:
         Path(path).unlink(missing_ok=True)
 
 
+def _says_the_same(saved: SavedFailure, failure: SavedFailure) -> bool:
+    """Return whether nothing but the values in the counterexample may differ."""
+    if saved.counterexample is None and failure.counterexample is not None:
+        return False
+    one, other = (attrs.evolve(item, counterexample=None) for item in (saved, failure))
+    return _text_of_file(one) == _text_of_file(other)
+
+
 def _holds(path: Path, failure: SavedFailure) -> bool:
     try:
         saved = _failure_from(_read(path))
@@ -212,7 +229,7 @@ def _holds(path: Path, failure: SavedFailure) -> bool:
 
 
 def _text_of_file(failure: SavedFailure) -> str:
-    document = {
+    document: dict[str, Any] = {
         "format": failure.format,
         "machine": failure.machine,
         "name": failure.name,
@@ -220,6 +237,8 @@ def _text_of_file(failure: SavedFailure) -> str:
         "message": failure.message,
         "steps": [_step_document(step) for step in failure.steps],
     }
+    if failure.counterexample is not None:
+        document["counterexample"] = counterexample_document(failure.counterexample)
     return _layout(encode_within(document, "the failure", MAX_NESTING + _NESTING_OF_FILE)) + "\n"
 
 
@@ -229,7 +248,7 @@ def _step_document(step: SavedStep) -> dict[str, Any]:
         for name, value in sorted(step.arguments.items())
     }
     choices = {name: list(made) for name, made in sorted(step.choices.items())}
-    document = {
+    document: dict[str, Any] = {
         "action": step.action,
         "arguments": arguments,
         "choices": choices,
@@ -328,7 +347,15 @@ def _failure_from(content: bytes) -> SavedFailure:
         severity=_field(document, "severity", str),
         message=_field(document, "message", str),
         steps=tuple(steps),
+        counterexample=_counterexample(document.get("counterexample")),
     )
+
+
+def _counterexample(record: Any) -> Counterexample | None:
+    try:
+        return counterexample_from(record)
+    except Undecodable:
+        return None  # somebody edited it: the steps are what counts
 
 
 def _refuse_constant(name: str) -> None:

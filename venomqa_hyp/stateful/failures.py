@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from venomqa_hyp.core import Violation
+from venomqa_hyp.core import Counterexample, Violation
 from venomqa_hyp.explore import Choices, Draft, Failure, Origin, Position
 
 
@@ -47,6 +47,7 @@ class Finding:
     :ivar error: what is raised for it.
     :ivar original: the choices, or the drafts, of the test case that met it first.
     :ivar reason: why it is refuted.
+    :ivar counterexample: what the steps of the path did, where they were executed one by one.
     """
 
     failure: Failure
@@ -55,6 +56,7 @@ class Finding:
     status: Status = Status.SEEN
     original: Choices | tuple[Draft, ...] = ()
     reason: str = ""
+    counterexample: Counterexample | None = None
 
     @property
     def violation(self) -> Violation:
@@ -67,6 +69,7 @@ class Finding:
             self.path.steps,
             self.error,
             str(failure.origin),
+            self.counterexample,
         )
 
 

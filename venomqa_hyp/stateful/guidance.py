@@ -53,6 +53,8 @@ class Guidance:
     def is_done(self) -> bool:
         """Whether nothing is left that any test case could execute."""
         explorer = self._explorer
+        if self._session.recorder.distrusted:
+            return False
         return explorer is not None and explorer.is_exhausted and explorer.is_complete
 
     def prove_merges(self) -> None:
@@ -80,8 +82,10 @@ class Guidance:
 
     def learn(self, drafts: Sequence[Draft]) -> None:
         """Take over where a test case went."""
-        if self._explorer is not None:
-            self._explorer.learn(drafts)
+        explorer = self._explorer
+        # A fresh World may have begun in another state, with another graph.
+        if explorer is not None and explorer.atlas.graph is self._session.recorder.graph:
+            explorer.learn(drafts)
 
     def _current(self, provider: VenomProvider) -> Explorer:
         recorder = self._session.recorder

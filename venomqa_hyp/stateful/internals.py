@@ -431,12 +431,12 @@ def install(
         def scoped() -> None:
             __tracebackhide__ = True
             with scope(state_machine_factory, settings), _small_cache(ours):
-                try:
-                    return test()
-                except BaseException:
-                    if not starts_over(state_machine_factory):
-                        raise
-                return test()
+                while True:
+                    try:
+                        return test()
+                    except BaseException:
+                        if not starts_over(state_machine_factory):
+                            raise
 
         return scoped
 

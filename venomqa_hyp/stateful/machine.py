@@ -34,7 +34,7 @@ from venomqa_hyp.stateful.scope import end_run, find_run, run_scope
 from venomqa_hyp.stateful.settings import adapted, default_settings
 from venomqa_hyp.stateful.walk import Failed, Walk
 from venomqa_hyp.values import snapshot
-from venomqa_hyp.world import Context, World
+from venomqa_hyp.world import Context, World, acknowledge
 
 _Answer = TypeVar("_Answer")
 _Method = TypeVar("_Method", bound=Callable[..., object])
@@ -116,6 +116,7 @@ def _ends_run(method: _Method) -> _Method:
             raise
         except KeyboardInterrupt as interrupt:
             self._venom_run.stopped = interrupt  # Hypothesis may take it for a failure
+            acknowledge()
             raise
         except (WorldError, DefinitionError) as error:
             if self._venom_walked is not None and (steps := self._venom_walked.steps):
@@ -156,6 +157,7 @@ class VenomStateMachine(RuleBasedStateMachine):
         if self._venom_run_is_own:
             weakref.finalize(self, self._venom_run.session.close)
         self._venom_final = internals.in_final_replay()
+        self._venom_lent = False
         self._venom_provider = internals.current_provider()
         self._venom_walked: Walk | None = None
         if self._venom_provider is not None:
@@ -165,6 +167,7 @@ class VenomStateMachine(RuleBasedStateMachine):
     @_ends_run
     def world(self) -> World:
         """The World in the present state; rules and invariants of your own may use it."""
+        self._venom_lent = True
         return self._venom_walk().world
 
     @property
@@ -197,7 +200,8 @@ class VenomStateMachine(RuleBasedStateMachine):
     def _venom_walk(self) -> Walk:
         if self._venom_walked is None:
             self._venom_walked = self._venom_run.walk(
-                final=self._venom_final, exploring=self._venom_provider is not None
+                final=self._venom_final,
+                exploring=self._venom_provider is not None,
             )
         return self._venom_walked
 
@@ -232,7 +236,9 @@ class VenomStateMachine(RuleBasedStateMachine):
         run, final = self._venom_run, self._venom_final or self._venom_run_is_own
         run.steering.note_met(failure.origin)
         if final or not self._venom_walk().is_recorded:
-            return run.note_failed(failure, at, final=final)
+            # What a rule of the user did to the World would be missing in it.
+            transcript = None if self._venom_lent else self._venom_walk().transcript
+            return run.note_failed(failure, at, final=final, transcript=transcript)
         provider = self._venom_provider
         known = run.ledger.find(failure.origin)
         is_new = known is None or known.status is Status.REFUTED

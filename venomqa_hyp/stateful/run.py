@@ -9,20 +9,33 @@ from time import monotonic, perf_counter
 from hypothesis.errors import HypothesisException
 
 from venomqa_hyp.core import Divergence, ExplorationResult, Step
+from venomqa_hyp.core.counterexample_text import to_text
 from venomqa_hyp.errors import DivergenceError, VenomError
-from venomqa_hyp.explore import Choices, Diverged, Draft, Failure, Origin, Position, attempt
+from venomqa_hyp.explore import (
+    Choices,
+    Diverged,
+    Draft,
+    Failure,
+    Origin,
+    Position,
+    Transcript,
+    attempt,
+)
 from venomqa_hyp.stateful.budget import Budget
 from venomqa_hyp.stateful.definition import Definition
-from venomqa_hyp.stateful.failures import REAL, Ledger, Status
+from venomqa_hyp.stateful.failures import REAL, Finding, Ledger, Status
 from venomqa_hyp.stateful.guidance import Guidance
 from venomqa_hyp.stateful.idle import IdleActionWarning, describe_idle
 from venomqa_hyp.stateful.internals import VenomProvider
 from venomqa_hyp.stateful.session import Session
-from venomqa_hyp.stateful.settler import INITIAL, Settler, steps_of
+from venomqa_hyp.stateful.settler import INITIAL, LIVES_ON, Settler, steps_of
 from venomqa_hyp.stateful.steering import Steering
 from venomqa_hyp.stateful.walk import Failed, Walk
 
 OnStep = Callable[["Run"], None]
+
+#: Where so many actions do not repeat themselves, no record is used any more.
+MOST_DISTRUSTED = 3
 
 
 class DivergenceWarning(UserWarning):
@@ -68,6 +81,7 @@ class Run:
     ) -> None:
         self.definition = definition
         self.multiple = multiple
+        self._shrinks = shrinks
         self.ledger = Ledger()
         self.budget = Budget(monotonic() + seconds)
         self.session = Session(definition, None if on_step is None else lambda: on_step(self))
@@ -83,7 +97,8 @@ class Run:
         self.test_cases = 0
         self.fixed: list[str] = []
         self.is_whole = is_whole
-        self._may_start_over = is_whole
+        self._settles_divergence = False
+        self._starts_over = False
         self._start = perf_counter()
 
     def lead(self, provider: VenomProvider, positions: Mapping[str, int] | None) -> None:
@@ -98,7 +113,7 @@ class Run:
         if positions is None or not self.definition.rollback:
             return
         self.settle_seen()
-        if self.steering.lead(provider, positions) or self.divergence is not None:
+        if self.steering.lead(provider, positions) or not self.settler.is_recorded:
             return
         own = positions.keys() - self.definition.actions.keys() - {"no_action_enabled"}
         nothing_left = self.guidance.is_done and not own and not self.ledger.failing
@@ -117,11 +132,12 @@ class Run:
         """
         self.test_cases += 1
         recorder = self.session.recorder
+        transcript = Transcript() if final else None
         if not self.definition.rollback:
-            return Walk(recorder, live=True)
-        if final or self.divergence is not None:
+            return Walk(recorder, live=True, transcript=transcript)
+        if final or not self.settler.is_recorded:
             self.session.renew()
-            return Walk(recorder, live=True)
+            return Walk(recorder, live=True, transcript=transcript)
 
         def permits(at: Position, step: Step, is_new: bool) -> bool:
             lengths = [item.path.depth for item in self.ledger.failing]
@@ -151,32 +167,47 @@ class Run:
     def diverged(self, diverged: Diverged) -> None:
         """Stop using the record, because the World did not repeat itself.
 
-        What was seen to fail is confirmed first.
+        Only for the actions that showed it, where the run may go on. What was seen to fail is
+        confirmed first.
 
         :raises StopRun: a divergence ends the run.
         :raises StartOver: the test cases are to begin anew.
         """
-        is_first = self.divergence is None
+        was_recorded = self.settler.is_recorded
         self.divergence = self.divergence or diverged.divergence
-        self.settler.distrust()
-        if diverged.at is not None:
-            for finding in self.settler.see(diverged.failures, diverged.at):
-                if finding.status is Status.SEEN:
-                    self.settler.confirm(finding)
-        for finding in self.ledger.of(Status.CONFIRMED, Status.STEERED):
-            self.settler.shorten(finding)
-        if not is_first or not self.is_whole:
+        self.settler.distrust(self._to_distrust(diverged.divergence))
+        if not was_recorded or self._settles_divergence:
+            return
+        self._settles_divergence = True
+        try:
+            if diverged.at is not None:
+                for finding in self.settler.see(diverged.failures, diverged.at):
+                    if finding.status is Status.SEEN:
+                        self.settler.confirm(finding)
+            for finding in self.ledger.of(Status.CONFIRMED, Status.STEERED):
+                self.settler.shorten(finding)
+        finally:
+            self._settles_divergence = False
+        if not self.is_whole:
             return
         if self.definition.on_divergence == "error":
             self.stopped = DivergenceError(f"The World does not repeat itself: {self.divergence}")
             raise StopRun
-        if self._may_start_over:
-            raise StartOver
+        self._starts_over = True
+        raise StartOver
+
+    def _to_distrust(self, divergence: Divergence) -> frozenset[str]:
+        """Return the actions that are executed each time from now on; none where that is all."""
+        names = frozenset(divergence.actions)
+        known = self.session.recorder.distrusted
+        is_all = names <= known or len(known | names) == len(self.definition.actions)
+        if self.definition.on_divergence == "error" or is_all or len(known) >= MOST_DISTRUSTED:
+            return frozenset()
+        return names
 
     def starts_over(self) -> bool:
-        """Return whether the test cases are to begin anew; once in a run at most."""
-        starts = self._may_start_over and self.divergence is not None and self.stopped is None
-        self._may_start_over = False
+        """Return whether the test cases are to begin anew: once for each divergence."""
+        starts, self._starts_over = self._starts_over and self.stopped is None, False
         return starts
 
     def settle_new(
@@ -195,23 +226,63 @@ class Run:
                 self.settler.settle(finding)
         return True
 
-    def note_failed(self, failure: Failure, at: Position, *, final: bool) -> BaseException:
+    def note_failed(
+        self,
+        failure: Failure,
+        at: Position,
+        *,
+        final: bool,
+        transcript: Transcript | None = None,
+    ) -> BaseException:
         """Note a failure that Hypothesis is told of, and return what to raise.
 
         :param final: whether it is reported to the user.
+        :param transcript: what the steps did, where all of them are known.
         """
         (finding,) = self.settler.see([failure], at)
         error = self.settler.error_of(failure)
-        if final:
-            self.settler.note_lives_on(error)
         if final and finding.status in REAL and finding.path.depth < at.depth:
-            error.add_note(steps_of("A shorter path was found", finding.path))
+            known = finding.counterexample
+            error.add_note(
+                steps_of("A shorter path was found", finding.path)
+                if known is None
+                else f"A shorter path was found.\n{to_text(known)}"
+            )
             self.ledger.advance(finding, Status.REPORTED)
         elif final:
-            if not at.depth:
-                error.add_note(INITIAL)
-            self.ledger.advance(finding, Status.REPORTED, failure=failure, path=at, error=error)
+            self._report(finding, failure, at, error, transcript)
+        if final and LIVES_ON in getattr(finding.error, "__notes__", ()):
+            error.add_note(LIVES_ON)
         return error
+
+    def _report(
+        self,
+        finding: Finding,
+        failure: Failure,
+        at: Position,
+        error: BaseException,
+        transcript: Transcript | None,
+    ) -> None:
+        """Note that a failure is reported by the path that was executed just now."""
+        counterexample = None
+        if transcript is not None and len(transcript.entered) == at.depth:
+            counterexample = self.settler.explain(
+                error, failure, at, transcript, shortened=self._shrinks
+            )
+        elif not at.depth:
+            error.add_note(INITIAL)
+        elif list(map(str, at.steps)) == list(map(str, finding.path.steps)):
+            counterexample = finding.counterexample
+            if counterexample is not None:
+                error.add_note(to_text(counterexample))
+        self.ledger.advance(
+            finding,
+            Status.REPORTED,
+            failure=failure,
+            path=at,
+            error=error,
+            counterexample=counterexample,
+        )
 
     def settle_seen(self) -> None:
         """Make short what Hypothesis was told of by a test case that could not wait.
@@ -261,11 +332,8 @@ class Run:
         """Warn of what makes the run say less than it seems to."""
         goes_on = self.definition.on_divergence == "warn"
         if self.divergence is not None and self.stopped is None and (goes_on or self.ledger.real):
-            then = (
-                "went on without its record and executed every step again" if goes_on else "ended"
-            )
             warnings.warn(
-                f"The World does not repeat itself: {self.divergence}\nThe run {then}.",
+                f"The World does not repeat itself: {self.divergence}\n{self._what_then(goes_on)}",
                 DivergenceWarning,
                 stacklevel=2,
             )
@@ -274,6 +342,14 @@ class Run:
             idle = describe_idle(executor, self.session.recorder.rejected)
             if idle is not None:
                 warnings.warn(f"{machine}: {idle}", IdleActionWarning, stacklevel=2)
+
+    def _what_then(self, goes_on: bool) -> str:
+        if not goes_on:
+            return "The run ended."
+        if self.settler.is_recorded:
+            names = ", ".join(sorted(self.session.recorder.distrusted))
+            return f"The run executed {names} each time, and recorded the other actions."
+        return "The run went on without its record and executed every step again."
 
     def _summary(self) -> ExplorationResult:
         recorder, definition = self.session.recorder, self.definition
@@ -290,9 +366,12 @@ class Run:
             test_cases=self.test_cases,
             executed_before_failure=self.budget.before_failure,
             divergence=self.divergence,
+            distrusted=tuple(sorted(recorder.distrusted)),
             exhausted=self.guidance.exhausted if self.divergence is None else None,
             volatile=executor.knowledge.volatile,
             late_writes=executor.latecomers.described,
             refuted=tuple(item.reason for item in self.ledger.of(Status.REFUTED)),
             fixed=tuple(self.fixed),
+            actions=tuple(definition.actions),
+            invariants=tuple(item.name for item in definition.invariants),
         )

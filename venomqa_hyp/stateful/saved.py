@@ -72,6 +72,7 @@ def save_confirmed(run: Run, folder: FailureFolder, problems: list[Warning]) -> 
             severity=failure.severity.value,
             message=failure.message,
             steps=tuple(_saved_step(run, at.taken) for at in finding.path.path if at.taken),
+            counterexample=finding.counterexample,
         )
         try:
             try:

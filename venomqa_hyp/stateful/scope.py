@@ -14,7 +14,7 @@ from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failures import Status
 from venomqa_hyp.stateful.run import OnStep, Run, StartOver, StopRun
 from venomqa_hyp.stateful.settler import steps_of
-from venomqa_hyp.world import ending_in_order
+from venomqa_hyp.world import acknowledge, ending_in_order
 
 _on_step: ContextVar[OnStep | None] = ContextVar("venomqa_on_step", default=None)
 
@@ -84,6 +84,7 @@ def end_run(machine: object, run: Run) -> None:
     """End a run, and raise what was found: nothing that goes wrong while ending hides it."""
     __tracebackhide__ = True
     coming = sys.exception()
+    acknowledge()
     if isinstance(coming, StopRun | StartOver):
         coming = None
     if isinstance(run.stopped, KeyboardInterrupt):
@@ -93,6 +94,9 @@ def end_run(machine: object, run: Run) -> None:
         run.settle_open()
     except (StopRun, StartOver):
         pass  # what was said of that is in the run
+    except KeyboardInterrupt as again:
+        acknowledge()
+        coming = again
     except Exception as error:
         problem = error
     found = _found(run, coming)
@@ -119,8 +123,10 @@ def _found(run: Run, coming: BaseException | None) -> list[BaseException]:
         # Hypothesis complains that something differed; these were executed step by step.
         return [item.error for item in [*run.ledger.of(Status.REPORTED), *run.ledger.open]]
     if isinstance(coming, KeyboardInterrupt):
-        for item in run.ledger.of(Status.REPORTED):  # nothing was printed yet
-            item.error.add_note(steps_of("Seen after", item.path))
+        # Nothing was printed yet, and what was not confirmed has no steps.
+        for item in run.ledger.of(Status.REPORTED, Status.SEEN, Status.MINIMISED):
+            if item.counterexample is None:
+                item.error.add_note(steps_of("Seen after", item.path))
         return [coming, *(item.error for item in run.ledger.failing)]
     is_failure = isinstance(coming, InvariantViolated) or not isinstance(coming, VenomError)
     left = [item.error for item in run.ledger.open]

@@ -10,7 +10,7 @@ from venomqa_hyp.errors import DefinitionError, RollbackError, WorldError
 from venomqa_hyp.explore import Recorder
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.internals import source_of
-from venomqa_hyp.world import World
+from venomqa_hyp.world import World, uninterrupted
 
 #: Seconds within which a fresh World may be had for every attempt to shorten a path.
 RENEWED_FAST = 0.1
@@ -57,11 +57,6 @@ class Session:
         return self.definition.owns_world and self._renewing < RENEWED_FAST
 
     @property
-    def is_apart(self) -> bool:
-        """Whether the API is in another process."""
-        return bool(getattr(self.recorder.executor.world.api, "transport_errors", ()))
-
-    @property
     def api_lives_on(self) -> bool:
         """Whether the API may keep what was rolled back: it has not been started anew.
 
@@ -70,7 +65,7 @@ class Session:
         world = self.recorder.executor.world
         if world.after_rollback is not None or not self.definition.owns_world:
             return world.after_rollback is None
-        return self.is_apart and self._urls[-1] in self._urls[:-1]
+        return world.api_is_apart and self._urls[-1] in self._urls[:-1]
 
     def renew(self) -> None:
         """Exchange the World for a fresh one, where each run opens its own."""
@@ -107,13 +102,14 @@ class Session:
 
         :raises WorldError: when the World could not be left as it was found.
         """
-        recorder, self._recorder = self._recorder, None
-        if recorder is None:
-            return
-        try:
-            recorder.executor.mover.close()
-        finally:
-            _release(self.definition, recorder.executor.world)
+        with uninterrupted():  # the second Ctrl-C, too
+            recorder, self._recorder = self._recorder, None
+            if recorder is None:
+                return
+            try:
+                recorder.executor.mover.close()
+            finally:
+                _release(self.definition, recorder.executor.world)
         if self._problems:
             raise WorldError(" ".join(self._problems))
 

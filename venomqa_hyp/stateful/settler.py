@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 
-from venomqa_hyp.core import Divergence
+from venomqa_hyp.core import Counterexample, Divergence
+from venomqa_hyp.core.counterexample_text import to_text
 from venomqa_hyp.errors import InvariantViolated
 from venomqa_hyp.explore import (
     Choices,
@@ -21,9 +22,11 @@ from venomqa_hyp.explore import (
     Position,
     Redraw,
     Rules,
+    Transcript,
     Trial,
     attempt,
     attempt_live,
+    counterexample_of,
 )
 from venomqa_hyp.stateful.budget import Budget
 from venomqa_hyp.stateful.failures import Finding, Ledger, Status
@@ -106,10 +109,21 @@ class Settler:
             if self.confirm(shorter).status is Status.REFUTED:
                 self._ledger.restore(finding)
 
-    def distrust(self) -> None:
-        """Stop using the record: paths are made short again by executing every step."""
-        self.is_recorded = False
+    def distrust(self, actions: Iterable[str]) -> None:
+        """Stop using the record for some actions, or at all if there are none.
+
+        Paths with them are made short again by executing every step.
+        """
+        names = frozenset(actions)
+        if names:
+            self._session.recorder.distrust(names)
+        else:
+            self.is_recorded = False
         self._tried.clear()
+
+    def _records(self, drafts: Sequence[Draft]) -> bool:
+        """Return whether the record can be used for some drafts."""
+        return self.is_recorded and self._session.recorder.trusts(drafts)
 
     def settle(self, finding: Finding, known: Finding | None = None) -> Finding:
         """Make a path short, and execute it in a fresh World; else the path as it was found.
@@ -141,32 +155,33 @@ class Settler:
         if not can_be_repeated(finding.path):
             return finding
         self._session.renew()
-        shown = self._shown_again(finding)
+        shown, transcript = self._shown_again(finding)
         for other in shown.failures:
             if other.origin != finding.failure.origin:
                 seen = self.see([other], shown.end)[0]
                 if seen.status is Status.SEEN:
-                    self._confirmed(seen, other, shown)
+                    self._confirmed(seen, other, shown, transcript)
         if failure := shown.failure_of(finding.failure.origin):
-            return self._confirmed(finding, failure, shown)
+            return self._confirmed(finding, failure, shown, transcript)
         refuted = self._ledger.advance(finding, Status.REFUTED, reason=str(_not_again(finding)))
         if known is not None:
             self._ledger.restore(known)
         return refuted
 
-    def _shown_again(self, finding: Finding) -> Trial:
+    def _shown_again(self, finding: Finding) -> tuple[Trial, Transcript]:
         """Execute a path; where the API lives on twice more, with other paths between."""
-        recorder, path = self._session.recorder, finding.path
-        shown = attempt_live(recorder, path.drafts, path.path)
+        recorder, path, transcript = self._session.recorder, finding.path, Transcript()
+        shown = attempt_live(recorder, path.drafts, path.path, transcript)
         if not self._session.api_lives_on:
-            return shown
+            return shown, transcript
         for other in (path.drafts[1:], path.drafts[:-1]):
             if not shown.fails_with(finding.failure.origin):
                 break
             between = attempt_live(recorder, other)
             self.see(between.failures, between.end)
-            shown = attempt_live(recorder, path.drafts, path.path)
-        return shown
+            transcript = Transcript()
+            shown = attempt_live(recorder, path.drafts, path.path, transcript)
+        return shown, transcript
 
     def _believed(self, finding: Finding, known: Finding | None) -> Finding:
         """Return a finding; where it is refuted, the World does not repeat itself."""
@@ -174,23 +189,60 @@ class Settler:
             self._on_diverged(Diverged(_not_again(finding)))
         return finding if known is None or finding.status is not Status.REFUTED else known
 
-    def _confirmed(self, finding: Finding, failure: Failure, shown: Trial) -> Finding:
+    def _confirmed(
+        self, finding: Finding, failure: Failure, shown: Trial, transcript: Transcript
+    ) -> Finding:
         error = self.error_of(failure)
         is_short = finding.status is Status.MINIMISED
-        if not shown.end.depth:
-            error.add_note(INITIAL)
-        else:
-            error.add_note(steps_of("Shortest path found" if is_short else "Seen after", shown.end))
+        counterexample = self.explain(error, failure, shown.end, transcript, shortened=is_short)
         self.note_lives_on(error)
         return self._ledger.advance(
-            finding, Status.CONFIRMED, path=shown.end, failure=failure, error=error
+            finding,
+            Status.CONFIRMED,
+            path=shown.end,
+            failure=failure,
+            error=error,
+            counterexample=counterexample,
         )
+
+    def explain(
+        self,
+        error: BaseException,
+        failure: Failure,
+        end: Position,
+        transcript: Transcript,
+        *,
+        shortened: bool,
+    ) -> Counterexample | None:
+        """Return what people read of a failure whose path was executed, and note it on its error.
+
+        ``None`` where that cannot be written: a failure is never lost for want of its description.
+        """
+        if not end.depth:
+            error.add_note(INITIAL)
+        try:
+            counterexample = self._counterexample(failure, transcript, shortened)
+        except Exception as problem:
+            error.add_note(steps_of("Shortest path found" if shortened else "Seen after", end))
+            error.add_note(f"What the steps did is not shown: {type(problem).__name__}: {problem}")
+            return None
+        if end.depth:
+            error.add_note(to_text(counterexample))
+        return counterexample
+
+    def _counterexample(
+        self, failure: Failure, transcript: Transcript, shortened: bool
+    ) -> Counterexample:
+        rules = self._session.definition.invariants
+        described = next((rule.description for rule in rules if rule.name == failure.rule), "")
+        return counterexample_of(failure, transcript, described, shortened=shortened)
 
     def note_lives_on(self, error: BaseException) -> None:
         """Say with a failure if the API may keep what was rolled back."""
         session = self._session
-        if session.definition.rollback and session.is_apart and session.api_lives_on:
-            error.add_note("Executed 3 times; the API was not started anew in between.")
+        is_apart = session.recorder.executor.world.api_is_apart
+        if session.definition.rollback and is_apart and session.api_lives_on:
+            error.add_note(LIVES_ON)
 
     def error_of(self, failure: Failure) -> BaseException:
         """Return what is raised for a failure: what the action raised, or the violation."""
@@ -216,14 +268,15 @@ class Settler:
         def redrawn(action: str, argument: str, choices: Choices | None) -> Drawn | None:
             return redraw(executor.rules.actions[action].arguments[argument], choices)
 
-        until = math.inf if self.is_recorded else monotonic() + LIVE_SECONDS
+        is_recorded = self._records(path.drafts)
+        until = math.inf if is_recorded else monotonic() + LIVE_SECONDS
         minimiser = Minimiser(
             self._attempt,
             lambda: executor.executed,
             redrawn,
             _letters(executor.rules, redrawn),
             lambda: self._budget.has_time() and monotonic() < until,
-            1.0 if self.is_recorded else LIVE_SHARE,
+            1.0 if is_recorded else LIVE_SHARE,
         )
         best = minimiser.minimise(found, origin)
         self._budget.minimised = True
@@ -231,7 +284,7 @@ class Settler:
 
     def _attempt(self, drafts: Sequence[Draft]) -> Trial:
         """Execute drafts, on the record while it can be used; note what else fails."""
-        if self.is_recorded:
+        if self._records(drafts):
             tried = attempt(self._session.recorder, drafts)
         else:
             if self._session.renews_fast:
@@ -241,6 +294,8 @@ class Settler:
         return tried
 
 
+#: Added to a failure that is confirmed where the API may keep what was rolled back.
+LIVES_ON = "Executed 3 times; the API was not started anew in between."
 INITIAL = (
     "The initial state is like that: no step was executed. Was an earlier run killed before it had "
     "rolled back? Then restore the data; else correct them, or the invariant."

@@ -13,6 +13,7 @@ from venomqa_hyp.explore import (
     Live,
     Position,
     Recorder,
+    Transcript,
     Unrecordable,
     failure_of_result,
     failure_of_verdict,
@@ -41,11 +42,12 @@ class Failed(Exception):
 class Walk:
     """Answers from the record what was executed before, and executes the rest.
 
-    It leaves the record for the rest of the test case where that cannot be used: after a step whose
-    arguments cannot be told from others, after the user's own rules changed the World, or where the
-    World did not repeat itself.
+    It leaves the record for the rest of the test case where that cannot be used: before a step
+    whose arguments cannot be told from others, or whose action did not repeat itself; after the
+    user's own rules changed the World, or where the World did not repeat itself.
 
     :param live: begins without the record, and executes every step.
+    :param transcript: collects what each step of a live walk does.
     :param on_diverged: called where the World did not repeat itself; where it returns, the walk
         goes on without the record.
     :param noting: the context in which a failure is executed that was only inferred.
@@ -56,6 +58,7 @@ class Walk:
         recorder: Recorder,
         *,
         live: bool,
+        transcript: Transcript | None = None,
         permits: Permits = lambda at, step, is_new: True,
         on_diverged: Callable[[Diverged], None] = lambda diverged: None,
         noting: Noting = lambda failure, at: nullcontext(),
@@ -64,7 +67,8 @@ class Walk:
         self._permits = permits
         self._on_diverged = on_diverged
         self._noting = noting
-        self._live = Live(recorder) if live else None
+        self.transcript = transcript
+        self._live = Live(recorder, transcript=transcript) if live else None
         self._at = recorder.executor.start
         self._aliases = Aliases()
         self._lent: Position | None = None
@@ -157,6 +161,10 @@ class Walk:
         knowledge = recorder.executor.knowledge
         sources = recorder.executor.rules.sources[step.action]
         draft = recorder.executor.rules.drafted(self._at, step, knowledge)
+        if not recorder.trusts([draft]):
+            # What nobody observes may differ between two paths that meet, so this very one counts.
+            self._retrace()
+            return self._step_live(self._aliases.renamed(step, sources))
         if step.key is not None and not self._permits(
             self._at, step, not recorder.knows(self._at, step)
         ):

@@ -1,14 +1,16 @@
 """The algebra of values: digests, encodings, atoms, and what identifies content but for them."""
 
 from venomqa_hyp.values.atoms import Name, template_of
-from venomqa_hyp.values.comparison import Difference, differences
+from venomqa_hyp.values.chance import pattern_of
+from venomqa_hyp.values.comparison import ABSENT, Difference, differences
 from venomqa_hyp.values.digest import canonical_text, digest, hash_text, snapshot
 from venomqa_hyp.values.identity import Named, text_of
-from venomqa_hyp.values.knowledge import Knowledge, Made, Shown, pattern_of
+from venomqa_hyp.values.knowledge import Knowledge, Made, Shown
 from venomqa_hyp.values.renaming import Sealed, aligned, rename
 from venomqa_hyp.values.trees import Place, json_in
 
 __all__ = [
+    "ABSENT",
     "Difference",
     "Knowledge",
     "Made",

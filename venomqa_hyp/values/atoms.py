@@ -21,6 +21,7 @@ crypt format of passlib's documentation.
 """
 
 import base64
+import contextlib
 import datetime
 import decimal
 import json
@@ -74,9 +75,9 @@ _DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*"
 _OF_HASH = r"(?:[^\s\"',;]|,(?=[a-z]+=\d))+"
 _SMALLEST_NUMBER = 1_000_000
 _MANY_DECIMALS = 6
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 #: A count of seconds has so many digits now, one of milliseconds three more, and so on.
-_SECONDS_DIGITS, _MOST_DIGITS = 10, 19
+SECONDS_DIGITS, _MOST_DIGITS = 10, 19
 #: Seconds from now within which a number may count the time; ids of other kinds rarely do.
 _NEAR = 400 * 86_400
 
@@ -166,6 +167,11 @@ def atom_of(value: object) -> Atom | None:
     return None
 
 
+def is_whole_second(name: Name) -> bool:
+    """Return whether an atom is a time without a fraction of a second."""
+    return name[0] == CLOCK and name.partition("+")[0].endswith("000000")
+
+
 def is_written_time(name: Name, spelled: str) -> bool:
     """Return whether an atom is a time or a measurement by the way it is written."""
     return name[0] == MEASURE or (name[0] == CLOCK and not spelled.replace(".", "").isdecimal())
@@ -186,54 +192,22 @@ def reads_clock(name: Name, since: float, until: float) -> bool:
     return (moment - low) % 60 <= high - low
 
 
-def respell(spelled: str, name: Name) -> str | None:
-    """Return another atom in the spelling of a given one; ``None`` where that is not known."""
-    if name[0] == ID:
-        return _respelled_id(spelled, name[1:])
-    microseconds, _, finer = name[1:].partition("+")
-    if name[0] == CLOCK and microseconds.isdecimal():
-        return _respelled_clock(spelled, int(microseconds), finer)
-    return name[1:]
-
-
-def _respelled_id(spelled: str, new: str) -> str:
-    if re.fullmatch(UUID, new):
-        if re.fullmatch(r"[0-9a-fA-F]{32}", spelled):
-            new = new.replace("-", "")
-        if spelled.upper() == spelled != spelled.lower():
-            new = new.upper()
-    return new
-
-
-def _respelled_clock(spelled: str, moment: int, finer: str) -> str | None:
-    whole, _, decimals = spelled.partition(".")
-    if whole.isdecimal() and len(whole) >= _SECONDS_DIGITS:
-        digits = f"{moment:016}{finer}".ljust(len(whole) + len(decimals), "0")
-        new = digits[: len(whole)]
-        return f"{new}.{digits[len(whole) : len(whole) + len(decimals)]}" if decimals else new
-    found = re.fullmatch(r"(.{10})([T ])([\d:]+?)(?:\.(\d+))?( ?(?:Z|UTC|[+-][\d:]+)?)", spelled)
-    if found is None or not spelled[:4].isdecimal():
-        return None
-    offset = _moment(spelled).utcoffset() or datetime.timedelta()
-    at = _EPOCH + datetime.timedelta(microseconds=moment) + offset
-    text = f"{at:%Y-%m-%d}{found[2]}{f'{at:%H:%M:%S}'[: len(found[3])]}"
-    if found[4]:
-        text += f".{at.microsecond:06}"[: len(found[4]) + 1]
-    return text + found[5]
-
-
 def _hash(text: str) -> Made:
     return [Atom(HASH + text, text)]
 
 
 def _iso(text: str) -> Made:
     try:
-        return [Atom(f"{CLOCK}{_microseconds(_moment(text))}", text)]
+        return [Atom(f"{CLOCK}{_microseconds(moment_of(text))}", text)]
     except ValueError:
         return None
 
 
-def _moment(text: str) -> datetime.datetime:
+def moment_of(text: str) -> datetime.datetime:
+    """Return the time that a text is in ISO 8601.
+
+    :raises ValueError: it is none.
+    """
     plain = re.sub(r" ?(?:UTC|Z)$", "+00:00", text).replace(",", ".")
     plain = re.sub(r"(\.\d{6})\d+", r"\1", plain)
     return datetime.datetime.fromisoformat(re.sub(r"(?<=:\d\d) (?=[+-])", "", plain))
@@ -241,7 +215,7 @@ def _moment(text: str) -> datetime.datetime:
 
 def _microseconds(moment: datetime.datetime) -> int:
     aware = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
-    return (aware - _EPOCH) // datetime.timedelta(microseconds=1)
+    return (aware - EPOCH) // datetime.timedelta(microseconds=1)
 
 
 _HTTP_FORMS = ("%d %b %Y %H:%M:%S", "%d %b %y %H:%M:%S", "%b %d %H:%M:%S %Y")
@@ -260,7 +234,7 @@ def _http(text: str) -> Made:
 
 def _microseconds_in(whole: str, decimals: str) -> tuple[int, str]:
     """Return the microseconds since 1970 of a count of seconds, milliseconds, ..., and the rest."""
-    digits, wanted = whole + decimals, _SECONDS_DIGITS + 6
+    digits, wanted = whole + decimals, SECONDS_DIGITS + 6
     return int(digits[:wanted].ljust(wanted, "0")), digits[wanted:].rstrip("0")
 
 
@@ -281,13 +255,27 @@ def _dotted(text: str) -> Made:
     *first, last = re.split(r"([.:])", text)
     segments, joints = first[::2], first[1::2]
     encoded = [_encoded(segment) for segment in segments]
-    times_its = len(segments) > 1 and len(segments[-1]) <= 7
-    if len(last) < 20 or not _is_random(last) or not (any(encoded) or times_its):
+    is_timed = len(segments) > 1 and _signed_time(segments[-1]) is not None
+    if len(last) < 20 or not _is_random(last) or not (any(encoded) or is_timed):
         return _inside(text)
     parts: list[str | Atom | Encoded] = []
     for segment, known, joint in zip(segments, encoded, joints, strict=True):
-        parts += [known or Atom(ID + segment, segment), joint]
+        parts += [known or _signed_time(segment) or Atom(ID + segment, segment), joint]
     return [*parts, Atom(ID + last, last)]
+
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def _signed_time(text: str) -> Atom | None:
+    """Return the time as itsdangerous (base64) and Django (base 62) sign it: seconds since 1970."""
+    if len(text) != 6 or not text.isascii():
+        return None
+    counts = [sum(_BASE62.find(letter) * 62**at for at, letter in enumerate(reversed(text)))]
+    with contextlib.suppress(ValueError):
+        counts.append(int.from_bytes(base64.b64decode(f"{text}==", b"-_", validate=True)))
+    near = [count for count in counts if abs(count - time.time()) < _NEAR]
+    return Atom(f"{CLOCK}{near[0]}000000", text) if near else None
 
 
 def _encoded(text: str) -> Encoded | None:
@@ -311,7 +299,7 @@ def _number(text: str, smallest: int = _SMALLEST_NUMBER) -> Atom | None:
     whole, _, decimals = text.removeprefix("-").removeprefix("+").partition(".")
     if not whole.isdecimal() or not (decimals.isdecimal() or not decimals):
         return Atom(MEASURE + text, text) if "e-" in text.lower() else None
-    if _SECONDS_DIGITS <= len(whole) <= _MOST_DIGITS and text[0].isdigit():
+    if SECONDS_DIGITS <= len(whole) <= _MOST_DIGITS and text[0].isdigit():
         moment, finer = _microseconds_in(whole, decimals)
         if abs(moment / 10**6 - time.time()) < _NEAR:
             return Atom(f"{CLOCK}{moment}{finer and '+'}{finer}", text)

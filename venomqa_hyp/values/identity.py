@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 import attrs
 
-from venomqa_hyp.values.atoms import Name
+from venomqa_hyp.values.atoms import CLOCK, Name, is_whole_second
 from venomqa_hyp.values.digest import hash_text
-from venomqa_hyp.values.trees import Bag, Unit
+from venomqa_hyp.values.trees import Bag, Hole, Unit
 
 _HOLE, _LABEL, _BAG = "\0", "\2", "\3"  # no canonical text has them
 #: What is known of a fresh atom that is no id: it is a clock, and says nothing about others.
@@ -70,6 +70,27 @@ def text_of(unit: Unit, fresh: Mapping[Name, str], numbers: Mapping[Name, int]) 
     return "".join(out)
 
 
+def is_stamp(hole: Hole, fresh: Mapping[Name, str]) -> bool:
+    """Return whether a clock only dates the text in which it stands, and is no id.
+
+    As a JWT's ``iat``, in whole seconds: beside it is an id, or a signature that depends on it.
+    Which of two tokens have the same second says nothing.
+    """
+    stamps = {name for name in hole.beside if name in fresh and is_whole_second(name)}
+    others = {name for name in hole.beside if name in fresh and name[0] != CLOCK}
+    return bool(stamps and others) and (hole.name in stamps or hole.name in others)
+
+
+def is_signature(hole: Hole) -> bool:
+    """Return whether an atom may follow from the rest of its text, which has a time in seconds.
+
+    It is the only other atom there, as in a JWT without ``jti``. Two that were made in one second
+    are then the same.
+    """
+    others = {name for name in hole.beside if not is_whole_second(name)}
+    return others == {hole.name} and len(others) < len(set(hole.beside))
+
+
 class _Lines:
     """Units as text with the names in their holes; those in bags are linked to what holds them."""
 
@@ -94,7 +115,7 @@ class _Lines:
                 label = self._fresh.get(hole.name)
                 if label is None:
                     out.append(hole.spelled)
-                elif not label or hole.name in self._held:
+                elif not label or (hole.name in self._held and not is_stamp(hole, self._fresh)):
                     out.append(_HOLE)
                     names.append(hole.name)
                 else:

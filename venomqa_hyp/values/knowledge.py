@@ -7,22 +7,18 @@ state, was given as an argument, or came out the same twice: it is content.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import attrs
 
 from venomqa_hyp.errors import DigestError
-from venomqa_hyp.values.atoms import (
-    HASH,
-    Name,
-    is_written_time,
-    reads_clock,
-)
-from venomqa_hyp.values.chunks import NUMBER, Shape, shapes_of, vary
+from venomqa_hyp.values.atoms import HASH, Name, is_written_time, reads_clock
+from venomqa_hyp.values.chance import are_shuffled, pattern_of, shapes_in
 from venomqa_hyp.values.comparison import ABSENT, Difference, differences
 from venomqa_hyp.values.digest import canonical_text, hash_text
-from venomqa_hyp.values.identity import CLOCK_READING, Named, identify
-from venomqa_hyp.values.trees import HELD, KEY, Hole, Place, Reader, Unit, is_list, place_text
+from venomqa_hyp.values.identity import CLOCK_READING, Named, identify, is_signature, is_stamp
+from venomqa_hyp.values.trees import HELD, KEY, Hole, Place, Reader, Unit, place_text
 
 #: Part of a state -> (its digest, what it shows).
 Shown = Mapping[str, tuple[str, Any]]
@@ -75,8 +71,9 @@ class Knowledge:
         self.version = 0
         self._constant: frozenset[Name] = frozenset()
         self._proven: dict[tuple[str, Place], int] = {}
-        self._steady: dict[Name, tuple[str, Place]] = {}
-        self._derived: set[tuple[str, Place]] = set()
+        self._steady: dict[Name, Place] = {}
+        self._dated: dict[Name, Place] = {}
+        self._derived: set[Place] = set()
         self._reader = Reader(erased=frozenset(erased))
         self._parts: dict[tuple[str, str], _Read] = {}
 
@@ -116,21 +113,12 @@ class Knowledge:
         self._constant = before | self._names(second)
         return False
 
-    def identify(self, shown: Shown, held: Iterable[object] = ()) -> Named:
+    def identify(self, shown: Shown, held: Iterable[object] = (), *, links: bool = True) -> Named:
         """Return what identifies a state, and its fresh ids by number.
 
         Where nothing in a part is fresh its digest identifies it, whatever is learned later.
 
-        :param held: values that a path holds besides: the clocks in them are ids.
-        """
-        return self._named(shown, held, links=True)
-
-    def _identity(self, shown: Shown, *, links: bool) -> str:
-        return self._named(shown, (), links=links).identity
-
-    def _named(self, shown: Shown, held: Iterable[object], *, links: bool) -> Named:
-        """Return what identifies a state.
-
+        :param held: values that a path holds besides.
         :param links: whether a clock that a path holds is an id.
         """
         plain: list[str] = []
@@ -146,9 +134,8 @@ class Knowledge:
             return Named(hash_text(";".join(plain)), ())
         clocks: set[Name] = set()
         if links:
-            names = {name for part in HOLDING if part in shown for name in reads[part].names}
-            names.update(name for item in held for name in self._atoms_held(item))
-            clocks = {name for name in names if self.fresh.get(name) == CLOCK_READING}
+            holding = [unit for part in HOLDING if part in shown for unit in reads[part].units]
+            clocks = set(self._clocks([*holding, *self._units_held(held)]))
         named = identify(units, self.fresh, clocks)
         return Named(hash_text(";".join([*plain, named.identity])), named.names)
 
@@ -160,11 +147,17 @@ class Knowledge:
         """Return everything in a value that may be an atom."""
         return frozenset(hole.name for hole in self.unit(value).atoms())
 
-    def _atoms_held(self, value: object) -> frozenset[Name]:
-        try:
-            return self.atoms_in(value)
-        except DigestError:
-            return frozenset()  # nothing tells it from others
+    def _units_held(self, values: Iterable[object]) -> Iterator[Unit]:
+        for value in values:
+            with suppress(DigestError):  # then nothing tells it from others
+                yield self.unit(value)
+
+    def _clocks(self, units: Iterable[Unit]) -> Iterator[Name]:
+        """Yield the clocks that name the version of something."""
+        for unit in units:
+            for hole in unit.atoms():
+                if self.fresh.get(hole.name) == CLOCK_READING and not is_stamp(hole, self.fresh):
+                    yield hole.name
 
     def holds_fresh(self, value: object) -> bool:
         """Return whether there is a fresh atom in a value."""
@@ -185,6 +178,7 @@ class Knowledge:
         It has where it leaves atoms in places of which nobody knows yet whether they are made anew.
         """
         unknown = False
+        self._note_same(made)
         for hole in self._new(made):
             kind = self._proven.get((made.maker, hole.place))
             unknown |= kind is None
@@ -194,23 +188,20 @@ class Knowledge:
 
     def compare(self, first: Made, second: Made) -> list[Difference]:
         """Learn from two executions of the same thing; return what atoms cannot explain."""
-        if self._explains([first, second]):
+        if self.explains([first, second]):
             return []
         return list(self.differing(first.after, second.after))
 
-    def sample(self, made: Sequence[Made]) -> bool:
-        """Learn from many executions of the same thing; return whether atoms explain what differs.
+    def explains(self, made: Sequence[Made]) -> bool:
+        """Learn from executions of the same thing; return whether atoms explain what differs.
 
-        What is another small number, or another word, each time is made at random.
+        What is another small number, or another word, each of many times is made at random.
         """
-        return self._explains(made)
-
-    def _explains(self, made: Sequence[Made]) -> bool:
         for _ in range(_ATTEMPTS):
             for other in made[1:]:
                 self._learn(made[0], other)
             # Whether two clocks were read in the same second says nothing.
-            if len({self._identity(item.after, links=False) for item in made}) == 1:
+            if len({self.identify(item.after, links=False).identity for item in made}) == 1:
                 return True
             sampled = len(made) > 2
             derived = [self._learn_derived(made[0], item, sampled=sampled) for item in made[1:]]
@@ -281,11 +272,11 @@ class Knowledge:
                 kind = max(before, self._kind(hole, made, varies=hole.name not in others))
                 if kind > before and key in self._proven:
                     self.version += 1
-                    self._derive(key)
+                    self._derive(hole.place)
                     kind = _CLOCK
                 self._proven[key] = kind
                 if kind == _CONSTANT:
-                    self._steady[hole.name] = key
+                    self._steady[hole.name] = hole.place
         for made, found in holes:
             for hole in found:
                 kind = self._proven[made.maker, hole.place]
@@ -295,22 +286,46 @@ class Knowledge:
     def _kind(self, hole: Hole, made: Made, *, varies: bool) -> int:
         if self.fresh.get(hole.name) == CLOCK_READING:
             return _CLOCK  # also where another reading is compared with it much later
-        if (made.maker, hole.place) in self._derived:
+        if hole.place in self._derived:
             return _CLOCK
         return _kind(hole, made, varies=varies)
 
-    def _derive(self, key: tuple[str, Place]) -> None:
-        """Take what a maker leaves at a place for a clock: it was the same twice, and is not now.
+    def _derive(self, place: Place) -> None:
+        """Take what is left at a place for a clock: it was the same twice, and is not now.
 
         A signature with a time in it is one: which of them are equal depends on the second.
         """
-        self._derived.add(key)
-        names = [name for name, left_by in self._steady.items() if left_by == key]
+        self._derived.add(place)
+        known = {**self._steady, **self._dated}
+        names = [name for name, left_at in known.items() if left_at == place]
         self.fresh.update(dict.fromkeys(names, CLOCK_READING))
 
     def _is_derived(self, where: Place) -> bool:
         """Return whether what stands at a place, or in a text there, is a clock by what it did."""
-        return any(place[: len(where)] == where for _, place in self._derived)
+        return any(place[: len(where)] == where for place in self._derived)
+
+    def _note_same(self, made: Made) -> None:
+        """Note where a step left the same signature as an earlier one: it was the same second."""
+        for part, (digest, _) in made.after.items():
+            before = self._parts.get((part, made.before.get(part, "")))
+            if before is None or digest == made.before[part]:
+                continue
+            known = set(map(id, before.units))
+            for hole in (
+                hole
+                for unit in self._reads(made.after)[part].units
+                if id(unit) not in known
+                for hole in unit.atoms()
+            ):
+                is_proven = self._proven.get((made.maker, hole.place)) == _ID
+                if is_proven and hole.name in self._dated and hole.name in made.known:
+                    self._derive(hole.place)
+                    self.version += 1
+
+    def _is_dated(self, found: Difference) -> bool:
+        """Return whether both values may be signed together with the second they were made in."""
+        units = map(self.unit, (found.first, found.second))
+        return all(any(is_signature(hole) for hole in unit.atoms()) for unit in units)
 
     def _learn_derived(self, first: Made, second: Made, *, sampled: bool) -> bool:
         """Find what differs, and came out the same before; return whether that is new.
@@ -325,14 +340,14 @@ class Knowledge:
             if pattern_of(found.first) != pattern_of(found.second):
                 continue
             names = self.atoms_in(found.first) ^ self.atoms_in(found.second)
-            is_derived = sampled or self._is_derived(found.where)
+            is_derived = sampled or self._is_derived(found.where) or self._is_dated(found)
             if not is_derived and names.isdisjoint(self._steady):
                 continue
             for name in names - self._constant:
                 if self.fresh.get(name) == CLOCK_READING:
                     continue
-                if key := self._steady.get(name):
-                    self._derive(key)
+                if place := self._steady.get(name) or self._dated.get(name):
+                    self._derive(place)
                 self.fresh[name] = CLOCK_READING
                 learned = True
         self.version += learned
@@ -340,7 +355,9 @@ class Knowledge:
 
     def _add(self, hole: Hole, made: Made, kind: int) -> None:
         label = made.label if hole.name[0] == HASH else CLOCK_READING if kind == _CLOCK else ""
-        if (made.maker, hole.place) in self._derived and self.fresh.get(hole.name) == "":
+        if kind == _ID and is_signature(hole):
+            self._dated[hole.name] = hole.place
+        if hole.place in self._derived and self.fresh.get(hole.name) == "":
             self.version += 1
             del self.fresh[hole.name]
         self.fresh.setdefault(hole.name, label)
@@ -360,8 +377,8 @@ class Knowledge:
                 values.setdefault(found.where, [found.first]).append(found.second)
         learned = False
         for place, found_there in values.items():
-            shapes = _shapes(found_there)
-            if _are_shuffled(found_there):
+            shapes = shapes_in(found_there)
+            if are_shuffled(found_there):
                 learned |= self._reader.read_unordered(place)
             elif shapes and self._reader.read_coarsely(place, shapes):
                 learned = True
@@ -372,12 +389,6 @@ class Knowledge:
         return learned
 
 
-def pattern_of(value: object) -> str:
-    """Return what identifies a value but for its atoms, whatever they are."""
-    unit = Reader().unit(value, (HELD,))
-    return identify([unit], dict.fromkeys((hole.name for hole in unit.atoms()), "")).identity
-
-
 def _kind(hole: Hole, made: Made, *, varies: bool) -> int:
     """Return what an atom is, by what it was in another execution and by the time of this one."""
     # A clock that is held, as in a test, is content of the World.
@@ -385,18 +396,3 @@ def _kind(hole: Hole, made: Made, *, varies: bool) -> int:
     if near or (varies and is_written_time(hole.name, hole.spelled)):
         return _CLOCK
     return _ID if varies else _CONSTANT
-
-
-def _are_shuffled(values: Sequence[Any]) -> bool:
-    """Return whether lists hold the same in other orders."""
-    if not all(map(is_list, values)):
-        return False
-    return len({tuple(sorted(map(pattern_of, item))) for item in values}) == 1
-
-
-def _shapes(values: Sequence[Any]) -> frozenset[Shape]:
-    kinds = {type(item) for item in values}
-    if kinds == {str}:
-        return shapes_of(values)
-    is_number = kinds in ({int}, {float}, {int, float})
-    return frozenset([NUMBER]) if is_number and vary(values) else frozenset()

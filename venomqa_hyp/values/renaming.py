@@ -1,12 +1,25 @@
 """Values with other atoms: what one path holds, as another path holds it."""
 
+import datetime
 import decimal
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from venomqa_hyp.errors import DigestError
-from venomqa_hyp.values.atoms import ID, Atom, Encoded, Name, atom_of, respell
+from venomqa_hyp.values.atoms import (
+    CLOCK,
+    EPOCH,
+    ID,
+    SECONDS_DIGITS,
+    UUID,
+    Atom,
+    Encoded,
+    Name,
+    atom_of,
+    moment_of,
+)
 from venomqa_hyp.values.chunks import chunks, split_wholly
 from venomqa_hyp.values.knowledge import Knowledge
 from venomqa_hyp.values.trees import Reader
@@ -84,3 +97,39 @@ def _renamed_text(text: str, names: Mapping[Name, Name]) -> str:
         else:
             out.append(part)
     return "".join(out)
+
+
+def respell(spelled: str, name: Name) -> str | None:
+    """Return another atom in the spelling of a given one; ``None`` where that is not known."""
+    if name[0] == ID:
+        return _respelled_id(spelled, name[1:])
+    microseconds, _, finer = name[1:].partition("+")
+    if name[0] == CLOCK and microseconds.isdecimal():
+        return _respelled_clock(spelled, int(microseconds), finer)
+    return name[1:]
+
+
+def _respelled_id(spelled: str, new: str) -> str:
+    if re.fullmatch(UUID, new):
+        if re.fullmatch(r"[0-9a-fA-F]{32}", spelled):
+            new = new.replace("-", "")
+        if spelled.upper() == spelled != spelled.lower():
+            new = new.upper()
+    return new
+
+
+def _respelled_clock(spelled: str, moment: int, finer: str) -> str | None:
+    whole, _, decimals = spelled.partition(".")
+    if whole.isdecimal() and len(whole) >= SECONDS_DIGITS:
+        digits = f"{moment:016}{finer}".ljust(len(whole) + len(decimals), "0")
+        new = digits[: len(whole)]
+        return f"{new}.{digits[len(whole) : len(whole) + len(decimals)]}" if decimals else new
+    found = re.fullmatch(r"(.{10})([T ])([\d:]+?)(?:\.(\d+))?( ?(?:Z|UTC|[+-][\d:]+)?)", spelled)
+    if found is None or not spelled[:4].isdecimal():
+        return None
+    offset = moment_of(spelled).utcoffset() or datetime.timedelta()
+    at = EPOCH + datetime.timedelta(microseconds=moment) + offset
+    text = f"{at:%Y-%m-%d}{found[2]}{f'{at:%H:%M:%S}'[: len(found[3])]}"
+    if found[4]:
+        text += f".{at.microsecond:06}"[: len(found[4]) + 1]
+    return text + found[5]

@@ -35,11 +35,13 @@ class Hole:
     """An atom in a unit.
 
     :ivar spelled: as it stands there.
+    :ivar beside: the atoms of the text in which it stands.
     """
 
     name: Name
     spelled: str
     place: Place
+    beside: tuple[Name, ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -228,7 +230,7 @@ class Reader:
             self._read(content, at, found)
             return
         found.text("'")
-        number = 0
+        number, since = 0, found.mark()
         for part in self._parts(text, at):
             if isinstance(part, str):
                 found.text(repr(part)[1:-1])
@@ -241,6 +243,7 @@ class Reader:
             else:
                 found.text("base64 ")
                 self._read(part.content, place, found)
+        found.join(since)
         found.text("'")
 
     def _parts(self, text: str, at: Place) -> Parts:
@@ -290,6 +293,19 @@ class _Builder:
 
     def bag(self, units: Sequence[Unit]) -> None:
         self._close(Bag(tuple(units)))
+
+    def mark(self) -> int:
+        """Return where a text begins."""
+        return len(self._holes)
+
+    def join(self, since: int) -> None:
+        """Note of the atoms since a mark that they stand in one text."""
+        if len(self._holes) - since < 2:
+            return
+        beside = tuple(hole.name for hole in self._holes[since:] if isinstance(hole, Hole))
+        for at, hole in enumerate(self._holes[since:], since):
+            if isinstance(hole, Hole):
+                self._holes[at] = attrs.evolve(hole, beside=beside)
 
     def unit(self) -> Unit:
         return Unit((*self._pieces, "".join(self._text)), tuple(self._holes))
