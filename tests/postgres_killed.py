@@ -1,6 +1,7 @@
 """A run that is to be killed: an application that writes, and an adapter that rolls back.
 
-Called with a DSN and a seed; prints a line when everything is imported, and goes on until it ends.
+Called with a DSN and a seed; prints a line when everything is imported and after each operation,
+and goes on until it ends.
 """
 
 import random
@@ -62,6 +63,7 @@ def work(dsn: str, chance: random.Random) -> None:
                 system.rollback(chance.choice(handles))
             else:
                 system.observe()
+            print("done", flush=True)
         system.rollback(handles[0])
         system.close()
 

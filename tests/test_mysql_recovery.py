@@ -1,7 +1,7 @@
 """MySQL runs that were killed: the next run, or ``venomqa clean``, goes back to their beginning.
 
-The whole database is compared by ``mysqldump``. ``VENOMQA_KILLED_MYSQL`` is how many processes are
-killed, 20 where it is not set.
+The whole database is compared by ``mysqldump``. ``VENOMQA_KILLS`` sets how many runs are
+killed.
 """
 
 import os
@@ -28,7 +28,7 @@ from venomqa_hyp.adapters.recovery import RecoveryWarning
 from venomqa_hyp.cli import main
 from venomqa_hyp.errors import SystemUnavailable
 
-KILLED = int(os.environ.get("VENOMQA_KILLED_MYSQL", "20"))
+KILLS = int(os.environ.get("VENOMQA_KILLS", "20"))
 AT_ONCE = 5
 LONGEST_DELAY = 0.5
 
@@ -140,11 +140,11 @@ def kill(choices: random.Random, moments: tuple[str, ...], *arguments: str) -> s
     return moment
 
 
-@pytest.mark.parametrize("seed", range(-(-KILLED // AT_ONCE)))
+@pytest.mark.parametrize("seed", range(-(-KILLS // AT_ONCE)))
 def test_a_killed_run_is_rolled_back(database: Database, seed: int) -> None:
     """Killed while it installs, works or closes; rows, counters and triggers are as before."""
     choices = random.Random(seed)
-    for number in range(min(AT_ONCE, KILLED - seed * AT_ONCE)):
+    for number in range(min(AT_ONCE, KILLS - seed * AT_ONCE)):
         moments = ("opening", "open", "open", "closing")
         moment = kill(choices, moments, "run", database.url, f"{seed}{number}")
         choices.choice(RECOVERIES)(database)

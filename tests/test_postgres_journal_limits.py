@@ -493,33 +493,40 @@ def test_a_run_that_was_killed_leaves_a_journal_that_can_be_removed(db: Database
 
 
 @pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("ends", ["close", "rollback"])
+@pytest.mark.parametrize(
+    "statement",
+    ["SELECT FROM orders WHERE id = 2 FOR UPDATE", "UPDATE orders SET total = 8 WHERE id = 2"],
+)
 def test_a_statement_that_goes_on_is_cancelled_where_that_is_allowed(
-    db: Database, allowed: bool
+    db: Database, statement: str, ends: str, allowed: bool
 ) -> None:
     system = PostgresAdapter(db.url, mode="journal", lock_timeout=0.3, allow_cancel=allowed)
     start = system.checkpoint("start")
-    db.execute("DELETE FROM orders WHERE id = 1")
+    rows = db.dump()
+    db.execute("UPDATE orders SET total = 7 WHERE id = 2")
     system.observe()
     told: list[str] = []
 
     def goes_on() -> None:
         with db.connect() as other:
             try:
-                other.execute(
-                    "BEGIN; SELECT FROM orders WHERE id = 2 FOR UPDATE; SELECT pg_sleep(3)"
-                )
+                other.execute(f"BEGIN; {statement}; SELECT pg_sleep(3)")
             except psycopg.Error as error:
                 told.append(str(error))
 
     working = threading.Thread(target=goes_on)
     working.start()
-    time.sleep(0.3)
-    db.execute("UPDATE orders SET total = 7 WHERE id = 3")
+    while not db.rows("SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
+        time.sleep(0.01)
+    end = system.close if ends == "close" else lambda: system.rollback(start)
     if allowed:
-        system.close()
+        end()
+        assert ends == "close" or db.dump() == rows
     else:
-        with pytest.raises(SystemUnavailable, match="allow_cancel=True"):
-            system.close()
+        with pytest.raises((SystemUnavailable, RollbackError), match="allow_cancel=True"):
+            end()
     working.join()
     assert [("user request" in text) for text in told] == [True] * allowed
-    assert start
+    if ends == "rollback":
+        system.close()

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from postgres_database import Database, database, journal
+from postgres_database import Database, journal
 from postgres_killed import CONTENT, WRITES
 
 from venomqa_hyp.adapters.postgres import PostgresAdapter, recovery, remove_journal
@@ -25,28 +24,23 @@ from venomqa_hyp.cli import main
 from venomqa_hyp.errors import SystemUnavailable
 
 KILLS = int(os.environ.get("VENOMQA_KILLS", "24"))
-CHUNKS = 4
 RUN = Path(__file__).parent / "postgres_killed.py"
 
 
-@pytest.fixture(scope="module")
-def shared(postgres_url: str) -> Iterator[Database]:
-    with database(postgres_url) as found:
-        yield found
-
-
 @pytest.fixture
-def db(shared: Database) -> Database:
-    shared.clear(CONTENT)
-    return shared
+def db(module_database: Database) -> Database:
+    module_database.clear(CONTENT)
+    return module_database
 
 
-def killed(db: Database, seed: int, seconds: float) -> None:
-    """Begin a run, and kill it after a while."""
+def killed(db: Database, seed: int, operations: int, seconds: float) -> None:
+    """Begin a run, and kill it some time after it has done as many operations."""
     command = [sys.executable, str(RUN), db.url, str(seed)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == b"ready\n"
+        for _ in range(operations):
+            assert run.stdout.readline() == b"done\n"
         time.sleep(seconds)
         assert run.poll() is None
         run.send_signal(signal.SIGKILL)
@@ -58,15 +52,14 @@ def recovered_by_the_next_run(db: Database) -> None:
         journal(db).close()
 
 
-@pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_the_beginning_is_restored_whenever_a_run_is_killed(db: Database, chunk: int) -> None:
+def test_the_beginning_is_restored_whenever_a_run_is_killed(db: Database) -> None:
     rows, catalog = db.dump(), db.catalog()
     middles = 0
-    for number in range(KILLS // CHUNKS):
-        seed = chunk * 1_000_003 + number
-        killed(db, seed, Random(seed).random())
+    for seed in range(KILLS):
+        chance = Random(seed)
+        killed(db, seed, chance.choice([0, chance.randint(1, 80)]), chance.uniform(0, 0.3))
         middles += db.dump() != rows
-        if number % 2:
+        if seed % 2:
             recovered_by_the_next_run(db)
         else:
             remove_journal(db.url)

@@ -1,13 +1,12 @@
 """Content that a database has for the length of a run."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from postgres_database import THREE_ORDERS, Database, database, journal
+from postgres_database import THREE_ORDERS, Database, journal
 
 from venomqa_hyp.adapters.postgres import PostgresAdapter
 from venomqa_hyp.errors import DefinitionError, RollbackError
@@ -16,16 +15,10 @@ ROWS = "INSERT INTO orders (total, note) VALUES (10, 'seed'), (11, 'seed');\n-- 
 CHANGES = "UPDATE orders SET total = 0 WHERE id = 1; DELETE FROM orders WHERE id = 2;"
 
 
-@pytest.fixture(scope="module")
-def shared(postgres_url: str) -> Iterator[Database]:
-    with database(postgres_url) as found:
-        yield found
-
-
 @pytest.fixture
-def db(shared: Database) -> Database:
-    shared.clear(THREE_ORDERS)
-    return shared
+def db(module_database: Database) -> Database:
+    module_database.clear(THREE_ORDERS)
+    return module_database
 
 
 @pytest.fixture

@@ -4,11 +4,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from random import Random
 
 import pytest
-from postgres_database import THREE_ORDERS, Database, database
+from postgres_database import THREE_ORDERS, Database
 
 CODE = """
 import signal, sys, psycopg
@@ -39,19 +38,18 @@ run_state_machine_as_test(machine, settings=settings(max_examples=10_000, databa
 """
 
 
-@pytest.fixture(scope="module")
-def shared(postgres_url: str) -> Iterator[Database]:
-    with database(postgres_url) as found:
-        yield found
-
-
 @pytest.mark.parametrize("number", range(12))
-def test_the_run_is_rolled_back_and_the_journal_removed(shared: Database, number: int) -> None:
-    shared.clear(THREE_ORDERS)
-    rows, catalog = shared.dump(), shared.catalog()
+def test_the_run_is_rolled_back_and_the_journal_removed(
+    module_database: Database, number: int
+) -> None:
+    db = module_database
+    db.clear(THREE_ORDERS)
+    rows, catalog = db.dump(), db.catalog()
     chance = Random(number)
     with subprocess.Popen(
-        [sys.executable, "-c", CODE, shared.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", CODE, db.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as run:
         assert run.stdout is not None
         assert run.stderr is not None
@@ -65,5 +63,5 @@ def test_the_run_is_rolled_back_and_the_journal_removed(shared: Database, number
         told = run.stderr.read().decode()
         run.wait(30)
     assert run.returncode, told
-    assert shared.dump() == rows, told
-    assert shared.catalog() == catalog, told
+    assert db.dump() == rows, told
+    assert db.catalog() == catalog, told

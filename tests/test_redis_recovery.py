@@ -17,7 +17,7 @@ from redis_servers import private_server, state
 from venomqa_hyp.adapters import RedisAdapter
 from venomqa_hyp.adapters.recovery import RecoveryWarning
 
-KILLS = int(os.environ.get("VENOMQA_TEST_KILLS", "15"))
+KILLS = int(os.environ.get("VENOMQA_KILLS", "15"))
 ENDLESS = """
 import random, sys
 import redis

@@ -300,7 +300,6 @@ class Recorder:
         self.graph = self.graph.merged(into)
         for state_id in into:
             del self._detailed[state_id]
-
         relabelled = self.executor.relabelled
         records: dict[tuple[str, str], Record] = {}
         for (state_id, key), item in self._records.items():

@@ -159,12 +159,11 @@ class Walk:
     def _step(self, step: Step) -> Position:
         recorder = self._recorder
         knowledge = recorder.executor.knowledge
-        sources = recorder.executor.rules.sources[step.action]
         draft = recorder.executor.rules.drafted(self._at, step, knowledge)
         if not recorder.trusts([draft]):
             # What nobody observes may differ between two paths that meet, so this very one counts.
             self._retrace()
-            return self._step_live(self._aliases.renamed(step, sources))
+            return self._step_off_record(step)
         if step.key is not None and not self._permits(
             self._at, step, not recorder.knows(self._at, step)
         ):
@@ -177,15 +176,20 @@ class Walk:
                 self._retrace()
             else:
                 self._live = Live(recorder, self._at)
-            return self._step_live(self._aliases.renamed(step, sources))
+            return self._step_off_record(step)
         if reached is None:
             self._retrace()
-            return self._step_live(self._aliases.renamed(step, sources))
+            return self._step_off_record(step)
         assert reached.parent is not None
         names = recorder.executor.names_between(self._at, reached.parent)
         self._aliases.between(self._at, reached.parent, names)
         self._at, self._context = reached, None
         return reached
+
+    def _step_off_record(self, step: Step) -> Position:
+        """Take a step of the record's names by those of the path that was just left for."""
+        sources = self._recorder.executor.rules.sources[step.action]
+        return self._step_live(self._aliases.renamed(step, sources))
 
     def _step_live(self, step: Step) -> Position:
         assert self._live is not None

@@ -306,16 +306,16 @@ class Knowledge:
 
     def _note_same(self, made: Made) -> None:
         """Note where a step left the same signature as an earlier one: it was the same second."""
+        if not self._dated:
+            return
+        after = self._reads(made.after)
         for part, (digest, _) in made.after.items():
             before = self._parts.get((part, made.before.get(part, "")))
             if before is None or digest == made.before[part]:
                 continue
             known = set(map(id, before.units))
             for hole in (
-                hole
-                for unit in self._reads(made.after)[part].units
-                if id(unit) not in known
-                for hole in unit.atoms()
+                hole for unit in after[part].units if id(unit) not in known for hole in unit.atoms()
             ):
                 is_proven = self._proven.get((made.maker, hole.place)) == _ID
                 if is_proven and hole.name in self._dated and hole.name in made.known:

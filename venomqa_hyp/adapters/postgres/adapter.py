@@ -7,7 +7,7 @@ import attrs
 
 from venomqa_hyp.adapters.postgres.driver import NOT_ALLOWED, Failed
 from venomqa_hyp.adapters.postgres.isolation import clone
-from venomqa_hyp.adapters.postgres.journal import open_journal
+from venomqa_hyp.adapters.postgres.journal import Options, open_journal
 from venomqa_hyp.adapters.postgres.safety import check_source
 from venomqa_hyp.adapters.postgres.seeding import Seed
 from venomqa_hyp.adapters.postgres.template import TemplateMode
@@ -63,7 +63,7 @@ class PostgresAdapter(Front):
     :param allow_destructive: the exact name of the database, to accept it all the same.
     :param lock_timeout: seconds to wait for a lock of another connection.
     :param allow_cancel: mode ``journal``: cancel statements of the application that still run and
-        hold a lock after that time, where rows have to go back.
+        hold a lock after that time, where rows are to be read or to go back.
     :param warm_up: mode ``template``: called after connections were ended, until it works; a
         request that changes nothing, by a client of its own.
     :ivar mode: the mode that was chosen.
@@ -127,14 +127,9 @@ class _Options:
 
     def journal(self) -> Journal:
         """Open mode ``journal``."""
-        advance = self.sequences == "advance"
-        return open_journal(
-            self.source,
-            **self.common,
-            advance=advance,
-            allow_cancel=self.allow_cancel,
-            seed=self.seed,
-        )
+        advance, cancel = self.sequences == "advance", self.allow_cancel
+        options = Options(**self.common, advance=advance, allow_cancel=cancel, seed=self.seed)
+        return open_journal(self.source, options)
 
     def template(self) -> TemplateMode:
         """Open mode ``template``."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+import attrs
+
 from venomqa_hyp.adapters.postgres import (
     installation,
     locks,
@@ -24,35 +26,40 @@ _CHANGED_BEHIND = "27000"
 _T = TypeVar("_T")
 
 
-def open_journal(
-    source: Any,
-    *,
-    name: str,
-    choice: Choice,
-    schemas: Iterable[str] | None,
-    lock_timeout: float,
-    advance: bool,
-    allow_cancel: bool,
-    seed: Seed | None,
-) -> Journal:
+@attrs.frozen(kw_only=True)
+class Options:
+    """What the user chose.
+
+    :ivar schemas: names of the schemas to cover; all by default.
+    :ivar lock_timeout: seconds to wait for a lock of the application.
+    :ivar advance: let sequences go on counting.
+    :ivar allow_cancel: cancel statements of the application that hold a lock for longer.
+    :ivar seed: executed at the beginning, and undone when the journal is removed.
+    """
+
+    name: str
+    choice: Choice
+    schemas: Iterable[str] | None
+    lock_timeout: float
+    advance: bool
+    allow_cancel: bool
+    seed: Seed | None
+
+
+def open_journal(source: Any, options: Options) -> Journal:
     """Install a journal, and return what rolls back by it.
 
     :param source: a DSN, or a psycopg connection or pool that says where to connect to.
-    :param schemas: names of the schemas to cover; all by default.
-    :param lock_timeout: seconds to wait for a lock of the application.
-    :param advance: let sequences go on counting.
-    :param allow_cancel: cancel statements of the application that hold a lock for longer.
-    :param seed: executed now, and undone when the journal is removed.
     :raises DefinitionError: the database holds what a journal cannot roll back.
     :raises SystemUnavailable: it cannot be reached or changed, or another run uses it.
     """
-    connection = Connection(source, lock_timeout)
+    connection = Connection(source, options.lock_timeout)
     try:
-        store = _Store(connection, name, choice, schemas, lock_timeout, advance, allow_cancel)
+        store = _Store(connection, options)
         try:
             if store.recovered is not None:
-                warn_of_recovery(name, store.recovered)
-            store.begin(source, seed)
+                warn_of_recovery(options.name, store.recovered)
+            store.begin(source)
             return Journal(store)
         except BaseException:
             store.close()
@@ -72,34 +79,22 @@ class _Store:
     tables: Mapping[int, Table]
     metadata: Mapping[str, Any]
 
-    def __init__(
-        self,
-        connection: Connection,
-        name: str,
-        choice: Choice,
-        schemas: Iterable[str] | None,
-        lock_timeout: float,
-        advance: bool,
-        allow_cancel: bool,
-    ) -> None:
-        self._allow_cancel = allow_cancel
-        self.name = name
+    def __init__(self, connection: Connection, options: Options) -> None:
+        self.name, choice = options.name, options.choice
         self._connection = connection
-        self._lock_timeout = lock_timeout
+        self._options = options
         self._since_vacuum = 0
-        self.queries = Queries(connection.read, name, "PostgreSQL", Failed)
-        self._choice = choice
-        self._is_seeded = False
+        self.queries = Queries(connection.read, self.name, "PostgreSQL", Failed)
         installation.claim(connection)
         installation.silence(connection)
         try:
             self.recovered = installation.recover(connection)
-            self._catalog = read(connection, schemas)
+            self._catalog = read(connection, options.schemas)
             check_choice(self._catalog, choice)
             installation.install(connection, self._catalog)
         except Failed as error:
             raise SystemUnavailable(self._explained("install the journal", error)) from error
-        self._advancing = Advancing(connection, self._catalog) if advance else None
+        self._advancing = Advancing(connection, self._catalog) if options.advance else None
         self._counters: tuple[str, Mapping[str, Any]] = ("", {})
         self._names = {sequence.number: sequence.name for sequence in self._catalog.sequences}
         self._numbers = {name: number for number, name in self._names.items()}
@@ -111,24 +106,24 @@ class _Store:
         )
         self.metadata = {"mode": "journal", "left_out": self._catalog.left_out}
 
-    def begin(self, source: Any, seed: Seed | None) -> None:
+    def begin(self, source: Any) -> None:
         """Note what the database is at the beginning, once a seed was executed."""
         connection = self._connection
         # In this order: what changes in between is then compared once more, and found equal.
         self._fingerprint = self._ask()[-1][2]
         self._schema_query = schema_catalogs.snapshot_query(connection)
         self._schema = schema.read(connection, self._schema_query)
+        seed = self._options.seed
         if seed is None:
             recovery.begin(connection)
         else:
-            self._is_seeded = True
             plant(source, seed, connection.where)
             self.take()
-        self.tables = observed_tables(connection, self._catalog, self._choice)
+        self.tables = observed_tables(connection, self._catalog, self._options.choice)
 
     def take(self) -> Taken:
         try:
-            *entries, (_, _, sequences), (_, _, fingerprint) = self._ask()
+            *entries, (_, _, sequences), (_, _, fingerprint) = self._freely(self._ask)
         except Failed as error:
             self._refuse_changed_schema(error)
             raise SystemUnavailable(self._explained("observe", error)) from error
@@ -161,7 +156,8 @@ class _Store:
         try:
             if self._advancing:
                 self._advancing.set_back()
-            end = installation.recover if self._is_seeded else installation.remove
+            is_seeded = self._options.seed is not None
+            end = installation.recover if is_seeded else installation.remove
             self._freely(lambda: end(self._connection))
         except Failed as error:
             raise SystemUnavailable(
@@ -171,14 +167,15 @@ class _Store:
         finally:
             self._connection.close()
 
-    def _freely(self, change: Callable[[], _T]) -> _T:
-        """Change the database; where the application's statements hold locks, cancel them first."""
+    def _freely(self, ask: Callable[[], _T]) -> _T:
+        """Ask or change the database; where allowed, cancel statements that are in the way."""
         try:
-            return change()
+            return ask()
         except Failed as error:
-            if not self._allow_cancel or not error.is_lock or not locks.cancel(self._connection):
+            may_cancel = self._options.allow_cancel and error.is_lock
+            if not may_cancel or not locks.cancel(self._connection):
                 raise
-        return change()
+        return ask()
 
     def _ask(self) -> list[Any]:
         return self._connection.execute(_TAKE)
@@ -222,7 +219,7 @@ class _Store:
     def _explained(self, attempt: str, error: Failed) -> str:
         problem = f"{self.name}: cannot {attempt} in {self._connection.where}: "
         if error.is_lock:
-            return problem + locks.holders(self._connection, self._lock_timeout)
+            return problem + locks.holders(self._connection, self._options.lock_timeout)
         if error.sqlstate is None:
             return f"{problem}{error} The connection is lost: look at the log of PostgreSQL."
         if error.sqlstate == NOT_ALLOWED:
