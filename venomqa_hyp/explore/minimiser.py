@@ -3,12 +3,13 @@
 Steps are removed in chunks, then one by one, as in delta debugging (Zeller and Hildebrandt,
 "Simplifying and Isolating Failure-Inducing Input", 2002), and arguments are lowered together with
 them: a path that uses absolute ids (``pay(4)`` after four creations) gets shorter only when a
-creation and the ids go down at once. A bounded breadth-first search over what is left then looks
+creation and the ids go down at once. A bounded best-first search over what is left then looks
 for paths that removing steps cannot reach.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations
+from heapq import heappop, heappush
 
 import attrs
 
@@ -80,9 +81,9 @@ class Minimiser:
         best = self._make_up(best)
         if len(best) > SHORT:
             self._allow(SEARCH_BUDGET)
-            best = self._search(best, []) or best
+            best = self._searched(best, [])
         self._allow(MORE_OTHERS if len(best) > SHORT else OTHERS_BUDGET)
-        best = self._search(best, self._letters) or best
+        best = self._searched(best, self._letters)
         self._allow(REDUCTION_BUDGET)
         return self._lowering.lower(best)
 
@@ -136,7 +137,7 @@ class Minimiser:
         """Remove one or two steps while the arguments of others change to make up for it."""
         drafts = best.drafts
         for count in (1, 2):
-            for gone in combinations(range(len(drafts) - 1, -1, -1), count):
+            for gone in itertools.combinations(range(len(drafts) - 1, -1, -1), count):
                 kept = [item for at, item in enumerate(drafts) if at not in gone]
                 lost = [drafts[at] for at in gone]
                 for changed in self._changed(kept, lost if count == 1 else []):
@@ -218,31 +219,37 @@ class Minimiser:
                 given[name] = redrawn
         return attrs.evolve(draft, given=given)
 
+    def _searched(self, best: Trial, others: Sequence[Draft]) -> Trial:
+        while shorter := self._search(best, others):
+            best = shorter
+        return best
+
     def _search(self, best: Trial, others: Sequence[Draft]) -> Trial | None:
-        """Look breadth first for a shorter path over the steps of ``best``, and others."""
+        """Look for a shorter path over the steps of ``best``, and others.
+
+        Paths that take actions of the best one in its order are the likeliest, and come first;
+        of these, the shorter ones.
+        """
         widely = self._share > 1 or len(best) <= FEW
         letters = alphabet(best.drafts, others, self._redraw, widely=widely)
-        layer: list[tuple[Draft, ...]] = [()]
-        seen: set[object] = set()
-        for _ in range(len(best) - 1):
-            following: list[tuple[Draft, ...]] = []
-            for drafts in layer:
-                for number, letter in enumerate(letters):
-                    if not self._has_budget():
-                        return None
-                    extended = (*drafts, attrs.evolve(letter, number=1_000 * len(drafts) + number))
-                    tried = self._attempt(extended)
-                    if tried.failures:
-                        if tried.fails_with(self._origin):
-                            return tried
-                        continue
-                    end = tried.end
-                    reached = (end.state.id, frozenset(end.calls.items()), end.succeeded)
-                    if len(tried) == len(extended) and reached not in seen:
-                        seen.add(reached)
-                        following.append(extended)
-            # Paths that take actions of the best one in its order are the likeliest.
-            layer = sorted(following, key=lambda drafts: strays(drafts, best.drafts))
+        ranks = itertools.count()
+        waiting: list[tuple[int, int, int, tuple[Draft, ...]]] = [(0, 0, next(ranks), ())]
+        shortest: dict[object, int] = {}
+        while waiting and self._has_budget():
+            drafts = heappop(waiting)[-1]
+            tried = self._attempt(drafts)
+            if tried.fails_with(self._origin):
+                return tried
+            end = tried.end
+            reached = (end.state.id, frozenset(end.calls.items()), end.succeeded)
+            is_new = len(tried) == len(drafts) < shortest.get(reached, len(best) - 1)
+            if tried.failures or not is_new:
+                continue
+            shortest[reached] = len(drafts)
+            for number, letter in enumerate(letters):
+                extended = (*drafts, attrs.evolve(letter, number=1_000 * len(drafts) + number))
+                rank = strays(extended, best.drafts)
+                heappush(waiting, (rank, len(extended), next(ranks), extended))
         return None
 
 

@@ -111,6 +111,36 @@ class Position:
         """What to do to get here from the initial state."""
         return tuple(at.taken.draft for at in self.path if at.taken is not None)
 
+    @property
+    def drafts_by_owner(self) -> tuple[Draft, ...]:
+        """The drafts, each picking its values by the step that made them.
+
+        So they stay the same values where steps in between are removed.
+        """
+        return tuple(
+            attrs.evolve(at.taken.draft, given={**at.taken.draft.given, **at.chosen})
+            for at in self.path
+            if at.taken is not None
+        )
+
+    @property
+    def chosen(self) -> Mapping[str, Chosen]:
+        """Argument -> the value that the last step picked from a pool.
+
+        Of two from one pool the first only: it may have taken its value out.
+        """
+        if self.taken is None or self.parent is None:
+            return {}
+        found: dict[str, tuple[str, Chosen]] = {}
+        for name, newer in reversed(list(self.taken.picks.items())):
+            given = self.taken.draft.given[name]
+            if isinstance(given, Chosen | Picked):
+                entries = self.parent.pools.get(given.pool, ())
+                if newer < len(entries):
+                    owner = entries[len(entries) - 1 - newer].owner
+                    found[given.pool] = name, Chosen(given.pool, owner)
+        return dict(found.values())
+
 
 @attrs.frozen
 class Source:

@@ -260,7 +260,7 @@ class Settler:
         origin, path = finding.failure.origin, finding.path
         if not self._shrinks or not path.depth or not _is_plain(path):
             return None
-        found = self._attempt(path.drafts)
+        found = self._attempt(path.drafts_by_owner)
         if not found.fails_with(origin):
             return None
         executor = self._session.recorder.executor

@@ -17,7 +17,7 @@ from venomqa_hyp.core.counterexample import (
 )
 from venomqa_hyp.core.redaction import Redaction
 from venomqa_hyp.explore.counterexample.effects import Effect
-from venomqa_hyp.explore.counterexample.names import names_of, picked
+from venomqa_hyp.explore.counterexample.names import names_of
 from venomqa_hyp.explore.counterexample.transcript import Entered, Transcript
 from venomqa_hyp.explore.counterexample.wording import Wording
 from venomqa_hyp.explore.failure import Failure
@@ -67,7 +67,9 @@ def _step(step: Entered, wording: Wording) -> CounterexampleStep:
 def _call(step: Entered, wording: Wording) -> str:
     assert step.at.taken is not None
     names, called = wording.names, step.at.taken.step
-    owned = {name: names.owned.get((pool, owner)) for name, pool, owner in picked(step.at)}
+    owned = {
+        name: names.owned.get((item.pool, item.owner)) for name, item in step.at.chosen.items()
+    }
     before = wording.at(wording.step - 1)  # what the step itself makes is no argument of it
     arguments = [
         f"{name}={owned.get(name) or before.argument(name, value)}"

@@ -17,8 +17,8 @@ from venomqa_hyp.core.counterexample import ADDED
 from venomqa_hyp.explore.counterexample.effects import Effect
 from venomqa_hyp.explore.counterexample.nouns import collection, noun
 from venomqa_hyp.explore.counterexample.transcript import Entered
-from venomqa_hyp.explore.given import Chosen, Drawn, Owner, Picked
-from venomqa_hyp.explore.position import Entry, Position
+from venomqa_hyp.explore.given import Drawn, Owner
+from venomqa_hyp.explore.position import Entry
 from venomqa_hyp.values import template_of
 from venomqa_hyp.world import values_under
 
@@ -204,24 +204,12 @@ def _made(step: Entered) -> Iterator[_Held]:
                     yield _Held(f"context:{key}", value, None)
 
 
-def picked(at: Position) -> Iterator[tuple[str, str, Owner]]:
-    """Yield argument, pool and owner of each value that the last step picked."""
-    assert at.taken is not None
-    assert at.parent is not None
-    for name, newer in at.taken.picks.items():
-        given = at.taken.draft.given[name]
-        if isinstance(given, Chosen | Picked):
-            entries = at.parent.pools.get(given.pool, ())
-            if newer < len(entries):
-                yield name, given.pool, entries[len(entries) - 1 - newer].owner
-
-
 def _uses(entered: Iterable[Entered]) -> dict[tuple[str, Owner], list[str]]:
     """Return pool and owner -> the arguments that later steps took the value as."""
     uses: dict[tuple[str, Owner], list[str]] = {}
     for step in entered:
-        for name, pool, owner in picked(step.at):
-            uses.setdefault((pool, owner), []).append(name)
+        for name, item in step.at.chosen.items():
+            uses.setdefault((item.pool, item.owner), []).append(name)
     return uses
 
 
