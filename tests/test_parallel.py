@@ -8,6 +8,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import parallel_agents
 import pytest
@@ -23,18 +24,22 @@ from parallel_agents import (
 )
 
 from venomqa_hyp import ExplorationResult
-from venomqa_hyp.agent import explore_parallel
+from venomqa_hyp.agent import explore_parallel, parallel
 from venomqa_hyp.agent.parallel import split_seed
 from venomqa_hyp.errors import DefinitionError, WorldError
 
 
 class InProcess(Executor):
-    """Runs each job at once, here: what is tested is the merging."""
+    """Runs each job at once, here: what is tested is the merging.
+
+    Nobody waits for the initial state of another worker: it begins only when this one has ended.
+    """
 
     def submit(self, function: Any, /, *arguments: Any, **keywords: Any) -> Future[Any]:
         done: Future[Any] = Future()
         try:
-            done.set_result(function(*arguments, **keywords))
+            with mock.patch.object(parallel, "_SECONDS_TO_MEET", 0):
+                done.set_result(function(*arguments, **keywords))
         except BaseException as error:
             done.set_exception(error)
         return done

@@ -23,7 +23,7 @@ from venomqa_hyp.adapters.recovery import RecoveryWarning
 from venomqa_hyp.cli import main
 from venomqa_hyp.errors import SystemUnavailable
 
-KILLS = int(os.environ.get("VENOMQA_KILLS", "24"))
+KILLS = int(os.environ.get("VENOMQA_KILLS", "12"))
 RUN = Path(__file__).parent / "postgres_killed.py"
 
 
