@@ -33,7 +33,7 @@ MAY_IMPORT = {room: STACK[:floor] for floor, room in enumerate(STACK)} | {
 
 # Installed with the package, so any file may import them. Everything else from outside the
 # standard library is optional, and belongs to one file that names the `pip install` line.
-REQUIRED = {"attrs", "httpx", "hypothesis"}
+REQUIRED = {"anyio", "attrs", "httpx", "hypothesis"}
 
 
 def module_name(file: Path) -> str:

@@ -1,6 +1,5 @@
 """Records are frozen, and what could not work is refused at once with what to write instead."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -37,10 +36,8 @@ def pay(api: Any, context: Any) -> None:
 def pay_amount(api: Any, context: Any, amount: int) -> None: ...
 
 
-async def pay_later(api: Any, context: Any) -> None: ...
-
-
-async def check_later(world: Any) -> None: ...
+async def check_later(context: Any) -> bool:
+    return True
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
@@ -69,10 +66,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "action 'pay': execute is 'pay' of type str, but it must be a callable (api, context, "
         "**arguments). Write Action('pay', a_function).",
     ),
-    "async execute": (
-        lambda: Action("pay", pay_later),
-        "action 'pay': execute is an async function, but actions are called synchronously, so it "
-        "would never run. Write a plain function; AsgiClient drives an async application from one.",
+    "async precondition": (
+        lambda: Action("pay", pay, preconditions=[check_later]),
+        f"action 'pay': precondition {check_later!r:.60} of type function is async, but it is "
+        "evaluated for recorded states, where there is nothing to wait for. Write a plain function "
+        "of the context.",
     ),
     "arguments that are no mapping": (
         lambda: Action("pay", pay, arguments=["amount"]),  # type: ignore[arg-type]
@@ -147,11 +145,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "invariant 'paid': when is 'always' of type str, but it must be a callable (world). "
         "Write Invariant('paid', a_function).",
     ),
-    "async check": (
-        lambda: Invariant("paid", check_later),
-        "invariant 'paid': check is an async function, but it is called synchronously, so it would "
-        "never run. Write a plain function.",
-    ),
     "severity that is none": (
         lambda: Invariant("paid", bool, severity="high"),  # type: ignore[arg-type]
         "invariant 'paid': severity is 'high', but it must be one of Severity.CRITICAL, "
@@ -179,17 +172,6 @@ def test_numbers_of_an_action_are_checked(options: dict[str, Any]) -> None:
     """max_calls is a whole number from 1, weight a finite number above 0; truth is no number."""
     with pytest.raises(DefinitionError):
         Action("pay", pay, **options)
-
-
-def test_a_coroutine_function_in_disguise_is_refused() -> None:
-    """A partial of an async function would never run either, nor would an async __call__."""
-
-    class Later:
-        async def __call__(self, api: Any, context: Any) -> None: ...
-
-    for later in (functools.partial(pay_later), Later()):
-        with pytest.raises(DefinitionError, match="is an async function"):
-            Action("pay", later)
 
 
 def test_an_action_is_frozen_and_keeps_what_it_was_given() -> None:

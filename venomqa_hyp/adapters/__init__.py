@@ -1,6 +1,6 @@
 """The systems that a World holds, and the clients it acts through."""
 
-from venomqa_hyp.adapters.http import HttpClient, RequestRecord
+from venomqa_hyp.adapters.http import AsyncHttpClient, HttpClient, RequestRecord
 from venomqa_hyp.adapters.inprocess import AsgiClient, WsgiClient
 from venomqa_hyp.adapters.memory import MemoryAdapter
 from venomqa_hyp.adapters.mocks.clock import ClockAdapter
@@ -15,6 +15,7 @@ from venomqa_hyp.adapters.sqlite import SQLiteAdapter
 
 __all__ = [
     "AsgiClient",
+    "AsyncHttpClient",
     "ClockAdapter",
     "HttpClient",
     "Mail",

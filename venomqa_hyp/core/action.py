@@ -203,12 +203,6 @@ def _check_callable(action: Action) -> None:
             f"action {action.name!r}: execute is {_a(action.execute)}, but it must be a callable "
             f"(api, context, **arguments). Write Action({action.name!r}, a_function)."
         )
-    if is_async(action.execute):
-        raise DefinitionError(
-            f"action {action.name!r}: execute is an async function, but actions are called "
-            "synchronously, so it would never run. Write a plain function; AsgiClient drives an "
-            "async application from one."
-        )
 
 
 def _check_arguments(action: Action) -> None:
@@ -269,6 +263,12 @@ def _check_preconditions(action: Action) -> None:
             raise DefinitionError(
                 f"action {action.name!r}: precondition {_a(item)} is neither the name of an action "
                 'nor a callable (context) -> bool. Write preconditions=["create_order"].'
+            )
+        if is_async(item):
+            raise DefinitionError(
+                f"action {action.name!r}: precondition {_a(item)} is async, but it is evaluated "
+                "for recorded states, where there is nothing to wait for. Write a plain function "
+                "of the context."
             )
 
 

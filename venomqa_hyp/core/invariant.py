@@ -8,7 +8,6 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 import attrs
 
-from venomqa_hyp.core.action import is_async
 from venomqa_hyp.core.counterexample import Counterexample
 from venomqa_hyp.errors import DefinitionError, DigestError
 from venomqa_hyp.values.digest import canonical_text
@@ -55,11 +54,6 @@ class Invariant:
                     f"invariant {self.name!r}: {role} is {function!r:.60} of type "
                     f"{type(function).__name__}, but it must be a callable (world). "
                     f"Write Invariant({self.name!r}, a_function)."
-                )
-            if is_async(function):
-                raise DefinitionError(
-                    f"invariant {self.name!r}: {role} is an async function, but it is called "
-                    "synchronously, so it would never run. Write a plain function."
                 )
         if not isinstance(self.severity, Severity):
             raise DefinitionError(

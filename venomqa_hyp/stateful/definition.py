@@ -1,17 +1,18 @@
 """What a machine is made of, checked as a whole."""
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
 import attrs
 
 from venomqa_hyp.core import Action, Invariant
+from venomqa_hyp.core.action import is_async
 from venomqa_hyp.errors import DefinitionError, InvariantViolated, VenomError, WorldError
 from venomqa_hyp.explore import Novelty, Strategy
-from venomqa_hyp.world import World
+from venomqa_hyp.world import Loop, World
 
-WorldSource = World | Callable[[], World]
+WorldSource = World | Callable[[], World | Awaitable[World]]
 
 
 @attrs.frozen(eq=False)
@@ -40,7 +41,7 @@ class Definition:
         if isinstance(self.world, World):
             return self.world
         try:
-            made = self.world()
+            made = _awaited(self.world) if is_async(self.world) else self.world()
         except VenomError:
             raise
         except Exception as error:
@@ -58,6 +59,20 @@ class Definition:
     def owns_world(self) -> bool:
         """Whether the World is opened for each run, and so closed after it."""
         return not isinstance(self.world, World)
+
+
+def _awaited(make: Callable[[], Any]) -> Any:
+    """Return what an async function makes; a World keeps the loop that it was made on."""
+    loop = Loop("asyncio")
+    made: Any = None
+    try:
+        made = loop.run(make(), "the function given as world", keep=True)
+    finally:
+        if isinstance(made, World):
+            made.adopt(loop)
+        else:
+            loop.close()
+    return made
 
 
 def define(

@@ -1,8 +1,9 @@
 """The sandbox: one api client, named systems and a context, checkpointed and rolled back as one."""
 
+import inspect
 import sys
 import unittest
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import monotonic, perf_counter, sleep
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -11,6 +12,7 @@ import attrs
 from hypothesis.errors import HypothesisException
 
 from venomqa_hyp.core import Action, ActionResult, Invariant, State, Verdict
+from venomqa_hyp.core.action import is_async
 from venomqa_hyp.errors import (
     DefinitionError,
     InvariantViolated,
@@ -20,6 +22,7 @@ from venomqa_hyp.errors import (
 )
 from venomqa_hyp.values import Shown, canonical_text, hash_text, snapshot
 from venomqa_hyp.world.context import Context
+from venomqa_hyp.world.loop import BACKENDS, Backend, Loop, dropped
 from venomqa_hyp.world.parts import Handles, Parts, check_systems, close_all, is_system
 from venomqa_hyp.world.rollbackable import Rollbackable
 from venomqa_hyp.world.signals import insist, uninterrupted
@@ -50,6 +53,8 @@ class World:
         World is observed, checked, checkpointed or rolled back it is asked again and again until it
         returns something false.
     :param settle_timeout: seconds to wait for that at most.
+    :param async_backend: runs the async functions of actions and invariants, on an event loop of
+        this World's own: ``"asyncio"`` or ``"trio"``.
     :raises DefinitionError: names what is wrong with an argument.
     """
 
@@ -64,6 +69,7 @@ class World:
         after_rollback: Callable[["World"], object] | None = None,
         settle: Callable[["World"], object] | None = None,
         settle_timeout: float = 5.0,
+        async_backend: Backend = "asyncio",
     ) -> None:
         check_systems(systems)
         if isinstance(api, str):
@@ -89,6 +95,12 @@ class World:
         self._transport_errors = tuple(getattr(api, "transport_errors", ()))
         self._broken: str | None = None
         self._closed = False
+        if async_backend not in BACKENDS:
+            raise DefinitionError(
+                f'async_backend is {async_backend!r}, but it must be "asyncio" or "trio".'
+            )
+        self._async_backend = async_backend
+        self._loop: Loop | None = None
 
     @property
     def api_is_apart(self) -> bool:
@@ -155,6 +167,8 @@ class World:
         start = perf_counter()
         try:
             value = action.execute(self.api, self.context, **arguments)
+            if inspect.isawaitable(value):
+                value = self._awaited(value, action.execute, f"action {action.name!r}")
         except self._transport_errors as error:
             return ActionResult(
                 False,
@@ -184,9 +198,10 @@ class World:
         self._wait_until_settled()
         outer = sys.exception()
         try:
-            if invariant.when is not None and not invariant.when(self):
+            if invariant.when is not None and not self._asked(invariant, invariant.when):
                 return Verdict(invariant)
-            return Verdict(invariant, _message(invariant, invariant.check(self)))
+            seen = self._asked(invariant, invariant.check)
+            return Verdict(invariant, _message(invariant, seen))
         except self._transport_errors as error:
             raise WorldError(
                 f"invariant {invariant.name!r} could not be checked, because the API did not "
@@ -222,6 +237,10 @@ class World:
         parts = {part: (seen.digest, seen.data) for part, seen in state.observations.items()}
         return {**parts, "context": (canonical_text(held, where="context"), held)}
 
+    def adopt(self, loop: Loop) -> None:
+        """Run async functions on a loop that is there already, and close it with the World."""
+        self._loop = loop
+
     def close(self) -> None:
         """Close the systems and the client; a second call does nothing.
 
@@ -231,7 +250,13 @@ class World:
             return
         self._closed = True
         with uninterrupted():
-            close_all({**self.systems, "api": self.api})
+            try:
+                if self._loop is not None and hasattr(self.api, "aclose"):
+                    self._loop.run(self.api.aclose(), "closing api")
+                close_all({**self.systems, "api": self.api})
+            finally:
+                if self._loop is not None:
+                    self._loop.close()
 
     def __enter__(self) -> Self:
         return self
@@ -248,6 +273,23 @@ class World:
             if error is None:
                 raise
             error.add_note(f"While closing the World: {failure}")
+
+    def _asked(self, invariant: Invariant, function: Callable[["World"], object]) -> object:
+        value = function(self)
+        if inspect.isawaitable(value):
+            return self._awaited(value, function, f"invariant {invariant.name!r}")
+        return value
+
+    def _awaited(self, value: Awaitable[object], function: object, who: str) -> object:
+        """Return what an async function comes to; one that is not async forgot an ``await``."""
+        if not is_async(function):
+            raise DefinitionError(
+                f"{who} returned {dropped(value)!r:.80}, which nobody awaits, so nothing was done. "
+                "Write: async def ..., and: return await ..."
+            )
+        if self._loop is None:
+            self._loop = Loop(self._async_backend)
+        return self._loop.run(value, who)
 
     def _wait_until_settled(self) -> None:
         if self._settle is None:

@@ -10,6 +10,7 @@ import functools
 import math
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeAlias
@@ -126,6 +127,7 @@ class HttpClient:
         # httpx guesses once and then refuses any header that does not fit the guess.
         self._http.headers.encoding = "utf-8"
         self._history: _History = None
+        self._noting = threading.Lock()  # requests may be sent from several threads
         self._seen = Session.of(self._http, self._auth)
 
     @property
@@ -286,13 +288,15 @@ class HttpClient:
         with contextlib.suppress(RuntimeError):
             duration = response.elapsed.total_seconds()
         record = recorded(response.request, response, duration)
-        self._history = (self._history, record)
-        if self._is_own(response.request):
-            self._silence.broken(record)
+        with self._noting:
+            self._history = (self._history, record)
+            if self._is_own(response.request):
+                self._silence.broken(record)
 
     def _note_failure(self, request: httpx.Request, error: Exception, duration: float) -> None:
         record = recorded(request, None, duration, f"{type(error).__name__}: {error}")
-        self._history = (self._history, record)
+        with self._noting:
+            self._history = (self._history, record)
         if not isinstance(error, self.transport_errors) or isinstance(error, _OWN_FAULT):
             return
         if self._is_own(request) and (too_many := self._silence.lasts(record)):
