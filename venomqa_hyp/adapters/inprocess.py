@@ -55,12 +55,12 @@ class WsgiClient(HttpClient):
         follow_redirects: bool = False,
         raise_app_exceptions: bool = True,
     ) -> None:
-        _require_callable(app)
         if _is_async(app):
             raise DefinitionError(
                 f"WsgiClient was given {app!r}, whose call is async: an ASGI application. "
                 "Write AsgiClient(app)."
             )
+        _require_application(app, "WsgiClient", ("environ", "start_response"))
         super().__init__(
             base_url,
             headers=headers,
@@ -95,7 +95,7 @@ class AsgiClient(HttpClient):
         follow_redirects: bool = False,
         raise_app_exceptions: bool = True,
     ) -> None:
-        _require_callable(app)
+        _require_application(app, "AsgiClient", ("scope", "receive", "send"))
         transport = _AsgiTransport(app, raise_app_exceptions)
         super().__init__(
             base_url,
@@ -107,12 +107,26 @@ class AsgiClient(HttpClient):
         transport.start()
 
 
-def _require_callable(app: object) -> None:
+def _require_application(app: object, client: str, arguments: tuple[str, ...]) -> None:
+    """Refuse what cannot be called as an application is, such as a function that makes one.
+
+    :param arguments: of the application's call, in PEP 3333 or the specification of ASGI.
+    """
     if not callable(app):
         raise DefinitionError(
             f"The application {app!r} was refused: it cannot be called. Pass the object itself, "
             "as in `from shop import app` and then WsgiClient(app) or AsgiClient(app)."
         )
+    try:
+        inspect.signature(app).bind(*arguments)
+    except ValueError:
+        return  # a builtin does not tell its signature; calling it will
+    except TypeError as error:
+        raise DefinitionError(
+            f"{client} was given {app!r}, but an application is called as "
+            f"app({', '.join(arguments)}): {error}. If it makes the application, write "
+            f"{client}({getattr(app, '__name__', 'app')}())."
+        ) from None
 
 
 def _is_async(app: Any) -> bool:

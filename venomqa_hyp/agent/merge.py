@@ -155,9 +155,8 @@ def _difference(one: State, other: State) -> str:
         first, second = (state.observations.get(system) for state in (one, other))
         if first != second:
             shows = [seen.summary if seen else "nothing" for seen in (first, second)]
-            if shows[0] == shows[1]:
-                shows = [seen.digest if seen else "nothing" for seen in (first, second)]
-            told.append(f"{system} shows {shows[0]}, and {shows[1]}")
+            same = f"{shows[0]} in both, with other values"
+            told.append(f"{system} shows {same if shows[0] == shows[1] else ', and '.join(shows)}")
     for key in sorted({*one.context, *other.context}):
         held = [repr(state.context.get(key, "nothing")) for state in (one, other)]
         if held[0] != held[1]:

@@ -46,8 +46,9 @@ Precondition = str | Callable[..., bool]
 
 
 def _tuple(given: Iterable[Precondition]) -> tuple[Precondition, ...]:
-    is_list = isinstance(given, (list, tuple, set, frozenset))
-    return tuple(given) if is_list else given  # type: ignore[return-value]  # refused later on
+    if not isinstance(given, (list, tuple, set, frozenset)):
+        return given  # type: ignore[return-value]  # refused later on
+    return tuple(item.name if isinstance(item, Action) else item for item in given)
 
 
 @attrs.frozen(eq=False)
@@ -58,8 +59,8 @@ class Action:
     or above. What it raises is a finding, except what the api client counts as a transport error.
 
     :ivar arguments: name -> Hypothesis strategy, ``Bundle`` or ``from_context("key")``.
-    :ivar preconditions: names of actions that must have succeeded earlier on the same path, or
-        callables ``(context) -> bool``.
+    :ivar preconditions: actions, or their names, that must have succeeded earlier on the same
+        path, or callables ``(context) -> bool``.
     :ivar target: the Bundle that receives what ``execute`` returns.
     :ivar max_calls: executions per path at most; ``None`` for no limit.
     :ivar weight: how often a weighted exploration picks it, relative to the others.
@@ -92,6 +93,10 @@ class Action:
         object.__setattr__(self, "arguments", MappingProxyType(dict(self.arguments)))
         if not self.description and (doc := inspect.getdoc(self.execute)):
             object.__setattr__(self, "description", doc.splitlines()[0])
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Call the function itself, as another action may that does more."""
+        return self.execute(*arguments, **named)
 
     @property
     def required(self) -> tuple[str, ...]:

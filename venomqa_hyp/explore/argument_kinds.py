@@ -120,8 +120,7 @@ class ArgumentKinds:
         except DigestError:
             values = {}
         if not values:
-            drawn_names = (name for name in strategies if name not in sources)
-            self.undrawable.setdefault(action.name, next(drawn_names))
+            self.undrawable.setdefault(action.name, self._undrawable(action))
             return ()
         self.all_exact &= len(values) == size
         if len(values) <= MOST_KINDS:
@@ -137,6 +136,18 @@ class ArgumentKinds:
         for name in action.arguments.keys() - self._sources[action.name].keys():
             size *= self._draws.size(action.name, name) or 0
         return size or None
+
+    def _undrawable(self, action: Action) -> str:
+        """Return the argument that cannot be drawn, or has no digest."""
+        names = [name for name in action.arguments if name not in self._sources[action.name]]
+        for name in names:
+            drawn = self._draws.draw(action.name, name, None)
+            try:
+                if drawn is None or not _text({name: drawn}):
+                    return name
+            except DigestError:
+                return name
+        return names[0]
 
     def _sample(self, action: Action, random: Random | None) -> Mapping[str, Drawn] | None:
         made = {}

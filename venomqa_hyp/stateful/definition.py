@@ -96,6 +96,12 @@ def define(
             f"world is {world!r:.60} of type {type(world).__name__}, but it must be a World or a "
             "callable that returns one. Write venom_machine(World(api, systems), actions)."
         )
+    if isinstance(world, type) and issubclass(world, World):
+        raise DefinitionError(
+            f"world is the class {world.__name__} itself, which does not know the API and its "
+            "systems. Write a function that makes one: def open_world(): return World(api, "
+            "systems)."
+        )
     listed = _listed("actions", actions, Action)
     if not listed:
         raise DefinitionError(

@@ -1,7 +1,10 @@
 """The systems of a World, and its client where that is one, with errors that name the part."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
+
+import httpx
 
 from venomqa_hyp.core import Observation
 from venomqa_hyp.errors import DefinitionError, RollbackError, WorldError
@@ -134,6 +137,16 @@ def check_systems(systems: object) -> None:
                 "rollback(handle) and observe() -> Observation; "
                 "venomqa_hyp.testing.check_rollbackable tests one."
             )
+
+
+def transport_errors(api: object) -> tuple[type[Exception], ...]:
+    """Return what a client raises where no answer came, which is no bug of the API."""
+    if isinstance(api, (httpx.Client, httpx.AsyncClient)):
+        return (httpx.TransportError,)
+    requests = sys.modules.get("requests")
+    if requests is not None and isinstance(api, requests.Session):
+        return (requests.ConnectionError, requests.Timeout)
+    return tuple(getattr(api, "transport_errors", ()))
 
 
 def _observed(part: str, system: Any) -> Observation:

@@ -23,7 +23,14 @@ from venomqa_hyp.errors import (
 from venomqa_hyp.values import Shown, canonical_text, hash_text, snapshot
 from venomqa_hyp.world.context import Context
 from venomqa_hyp.world.loop import BACKENDS, Backend, Loop, dropped
-from venomqa_hyp.world.parts import Handles, Parts, check_systems, close_all, is_system
+from venomqa_hyp.world.parts import (
+    Handles,
+    Parts,
+    check_systems,
+    close_all,
+    is_system,
+    transport_errors,
+)
 from venomqa_hyp.world.rollbackable import Rollbackable
 from venomqa_hyp.world.signals import insist, uninterrupted
 
@@ -92,7 +99,7 @@ class World:
         self._settle_timeout = settle_timeout
         apart = is_system(api) and not any(api is system for system in systems.values())
         self._parts = Parts({"api": api, **systems} if apart else systems)
-        self._transport_errors = tuple(getattr(api, "transport_errors", ()))
+        self._transport_errors = transport_errors(api)
         self._broken: str | None = None
         self._closed = False
         if async_backend not in BACKENDS:
@@ -330,11 +337,11 @@ def _check_keys(role: str, keys: Iterable[str] | None) -> tuple[str, ...] | None
 
 
 def _message(invariant: Invariant, seen: object) -> str | None:
-    if seen is None or seen is True or seen == "":
+    if seen is None or seen is True:
         return None
     if seen is False:
         return "the check returned False"
-    if isinstance(seen, str):
+    if isinstance(seen, str) and seen.strip():
         return seen
     raise DefinitionError(
         f"invariant {invariant.name!r}: the check returned {seen!r:.80} of type "

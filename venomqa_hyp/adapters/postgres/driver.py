@@ -87,8 +87,9 @@ class Connection:
         try:
             connected = driver.connect(conninfo, **options, autocommit=True)
         except driver.Error as error:
+            why = ". ".join(line.strip() for line in _text(error).splitlines())
             raise SystemUnavailable(
-                f"PostgreSQL cannot be reached: {_text(error)} Start the server, or correct the "
+                f"PostgreSQL cannot be reached: {why} Start the server, or correct the "
                 "DSN: postgresql://user:password@127.0.0.1:5432/database"
             ) from error
         self._connection: psycopg.Connection[Any] = connected
