@@ -11,7 +11,7 @@ from venomqa_hyp.explore.live import Live, attempt_live, retrace
 from venomqa_hyp.explore.lowering import Redraw
 from venomqa_hyp.explore.minimiser import Minimiser
 from venomqa_hyp.explore.position import Draft, Position, Rules, Source, Taken, results, source_of
-from venomqa_hyp.explore.proofs import Diverged
+from venomqa_hyp.explore.proofs import ADVICE, Diverged
 from venomqa_hyp.explore.recorder import Recorder, Unrecordable
 from venomqa_hyp.explore.strategies import (
     BFS,
@@ -22,9 +22,11 @@ from venomqa_hyp.explore.strategies import (
     Random,
     Weighted,
 )
+from venomqa_hyp.explore.triage import Parting, parting
 from venomqa_hyp.explore.trial import Trial, advance, attempt
 
 __all__ = [
+    "ADVICE",
     "ArgumentKinds",
     "Atlas",
     "BFS",
@@ -50,6 +52,7 @@ __all__ = [
     "Novelty",
     "Option",
     "Origin",
+    "Parting",
     "Picked",
     "Position",
     "Random",
@@ -69,6 +72,7 @@ __all__ = [
     "counterexample_of",
     "failure_of_result",
     "failure_of_verdict",
+    "parting",
     "results",
     "retrace",
     "source_of",

@@ -216,10 +216,10 @@ def outcome(executor: Executor, step: Step, first: ActionResult, second: Executi
 
     :raises Diverged: when one raised and the other did not, or their statuses differ.
     """
-    one, other = _outcome(first), _outcome(second.result)
+    one, other = outcome_text(first), outcome_text(second.result)
     if one != other:
         what = f"{step} was executed twice from the same state: first it {one}, then it {other}."
-        divergence = Divergence(str(step), what, (), _ADVICE, (step.action,))
+        divergence = Divergence(str(step), what, (), ADVICE, (step.action,))
         raise _diverged(executor, divergence, second, first)
 
 
@@ -240,7 +240,7 @@ def same_verdicts(
             f"{at.taken.step} led to a state that another path had led to, where "
             f"{one.invariant.name} {first}, but now it {then}: {one.message or other.message}."
         )
-        raise Diverged(Divergence(str(at.taken.step), what, (), _ADVICE), at, failures_of(now))
+        raise Diverged(Divergence(str(at.taken.step), what, (), ADVICE), at, failures_of(now))
 
 
 def _diverged(
@@ -252,7 +252,7 @@ def _diverged(
     return Diverged(divergence, at, (failure for failure in seen if failure is not None))
 
 
-_ADVICE = (
+ADVICE = (
     "Something outside the World keeps state. Put what keeps it into the World, or empty it with "
     "World(..., after_rollback=...). Where the API writes after it has answered, wait for that "
     "with World(..., settle=...)."
@@ -263,15 +263,16 @@ def _advice(found: Sequence[Difference]) -> str:
     # What is there only once is no value that varies: naming it would hide a whole table.
     values = [item.place for item in found if ABSENT not in (item.first, item.second)]
     if not values:
-        return _ADVICE
+        return ADVICE
     named = ", ".join(f'"{place}"' for place in dict.fromkeys(values[:3]))
     return (
         f"Where such a value means nothing to the service, write World(..., volatile=[{named}]). "
-        f"{_ADVICE}"
+        f"{ADVICE}"
     )
 
 
-def _outcome(result: ActionResult) -> str:
+def outcome_text(result: ActionResult) -> str:
+    """Return what came of a step, for a sentence about it."""
     if result.exception is not None:
         return f"raised {type(result.exception).__name__}"
     if result.success:

@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 
+import attrs
+
 from venomqa_hyp.core import Counterexample, Divergence
 from venomqa_hyp.core.counterexample_text import to_text
 from venomqa_hyp.errors import InvariantViolated
 from venomqa_hyp.explore import (
+    ADVICE,
     Choices,
     Diverged,
     Draft,
@@ -18,6 +21,7 @@ from venomqa_hyp.explore import (
     Literal,
     Minimiser,
     Origin,
+    Parting,
     Picked,
     Position,
     Redraw,
@@ -27,6 +31,7 @@ from venomqa_hyp.explore import (
     attempt,
     attempt_live,
     counterexample_of,
+    parting,
 )
 from venomqa_hyp.stateful.budget import Budget
 from venomqa_hyp.stateful.failures import Finding, Ledger, Status
@@ -61,6 +66,7 @@ class Settler:
         self._on_diverged = on_diverged
         self._shrinks = shrinks
         self._tried: dict[Origin, Position] = {}
+        self._refuted: dict[Origin, Divergence] = {}
 
     def see(
         self,
@@ -154,6 +160,8 @@ class Settler:
         """
         if not can_be_repeated(finding.path):
             return finding
+        executor = self._session.recorder.executor
+        first = [attrs.evolve(at, state=executor.with_data(at.state)) for at in finding.path.path]
         self._session.renew()
         shown, transcript = self._shown_again(finding)
         for other in shown.failures:
@@ -163,7 +171,9 @@ class Settler:
                     self._confirmed(seen, other, shown, transcript)
         if failure := shown.failure_of(finding.failure.origin):
             return self._confirmed(finding, failure, shown, transcript)
-        refuted = self._ledger.advance(finding, Status.REFUTED, reason=str(_not_again(finding)))
+        parted = parting(self._session.recorder.executor, first, transcript)
+        divergence = self._refuted[finding.failure.origin] = _not_again(finding, parted)
+        refuted = self._ledger.advance(finding, Status.REFUTED, reason=str(divergence))
         if known is not None:
             self._ledger.restore(known)
         return refuted
@@ -186,7 +196,7 @@ class Settler:
     def _believed(self, finding: Finding, known: Finding | None) -> Finding:
         """Return a finding; where it is refuted, the World does not repeat itself."""
         if finding.status is Status.REFUTED:
-            self._on_diverged(Diverged(_not_again(finding)))
+            self._on_diverged(Diverged(self._refuted[finding.failure.origin]))
         return finding if known is None or finding.status is not Status.REFUTED else known
 
     def _confirmed(
@@ -334,10 +344,12 @@ def steps_of(title: str, path: Position) -> str:
     return f"{title}:\n" + "\n".join(f"  {step}" for step in path.steps or ("(no step)",))
 
 
-def _not_again(finding: Finding) -> Divergence:
+def _not_again(finding: Finding, parted: Parting | None) -> Divergence:
     failure, steps = finding.failure, ", ".join(map(str, finding.path.steps))
     what = (
         f"{failure.name} failed ({failure.message}) after {steps or 'no step'}, but not when the "
         "same steps were executed again from the start."
     )
-    return Divergence("", what, (), "Something outside the World keeps state.")
+    if parted is None:
+        parted = Parting("Each step did then what it had done before.")
+    return Divergence("", f"{what} {parted.what}", parted.places, ADVICE)
