@@ -26,6 +26,8 @@ from venomqa_hyp.reporters.state_graph import graph_document
 if TYPE_CHECKING:
     from jinja2 import Template
 
+#: One module, in this order.
+_SCRIPTS = ("graph.js", "paint.js", "panel.js", "main.js")
 _ASSETS = files("venomqa_hyp.reporters") / "assets"
 
 
@@ -70,7 +72,7 @@ def to_html(result: ExplorationResult, *, name: str = "") -> str:
     """
     template = _template()
     violations = summary.worst_first(result)
-    style, script = _asset("report.css"), _asset("report.js")
+    style, script = _asset("report.css"), "\n".join(map(_asset, _SCRIPTS))
     return template.render(
         name=name,
         verdict=summary.verdict(result),
