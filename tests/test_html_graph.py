@@ -39,6 +39,30 @@ def test_a_finding_has_its_path() -> None:
     assert [at for at, item in enumerate(graph["states"]) if item["broken"]] == path["states"][-1:]
 
 
+def test_a_path_is_known_by_its_states() -> None:
+    """Where steps have random ids as arguments, they are not found in the graph by those."""
+    graph = tree(5)
+    found = attrs.evolve(
+        violation_at(graph, "n4"),
+        reproduction_path=(Step("go", {"to": "an id"}), Step("go", {"to": "another"})),
+        states=("n1", "n4"),
+    )
+    document = Reader(to_html(result_of(graph, found))).graph
+    assert document["paths"][0]["states"] == [0, 1, 4]
+    assert [at for at, item in enumerate(document["states"]) if item["broken"]] == [4]
+
+
+def test_the_label_of_a_state_is_what_is_new_there() -> None:
+    graph = Graph(state("a", "orders 1; users 1"))
+    graph.add(
+        Transition("a", Step("pay", {}), "b", ActionResult(True)),
+        "pay",
+        state("b", "orders 2; users 1", key=1),
+    )
+    labels = [item["label"] for item in Reader(to_html(result_of(graph))).graph["states"]]
+    assert labels == ["orders 1", "orders 2; key = 1"]
+
+
 def test_an_edge_says_how_its_steps_ended() -> None:
     """A status where there was a reply; of an exception the type, not its message."""
     graph = Graph(state("a"))

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import attrs
@@ -16,6 +16,7 @@ FOLDED_ABOVE = 300
 _LONGEST_LABEL = 60
 
 _Document = dict[str, Any]
+_Parts = tuple[tuple[str, str], ...]
 _Edges = Mapping[tuple[int, int], Sequence[Transition]]
 
 
@@ -24,10 +25,12 @@ class _Shown:
     """A state as it is shown.
 
     :ivar parts: (system, part of its summary); the context counts as a system.
+    :ivar before: the parts of the state from which it was first reached.
     """
 
     depth: int
-    parts: tuple[tuple[str, str], ...]
+    parts: _Parts
+    before: _Parts = ()
 
 
 @attrs.frozen
@@ -52,7 +55,8 @@ class _Path:
 def graph_document(graph: Graph, violations: Sequence[Violation]) -> _Document:
     """Describe a graph as JSON, without secrets.
 
-    States are numbered by their depth, then by their order in the graph. A block is a group of
+    The label of a state is what it shows and the one from which it was reached did not. States are
+    numbered by their depth, then by their order in the graph. A block is a group of
     states that are drawn as one until they are unfolded::
 
         {"states": [{"depth", "x", "y", "label", "parts": [[system, text], ...], "broken": [rule]}],
@@ -67,7 +71,11 @@ def graph_document(graph: Graph, violations: Sequence[Violation]) -> _Document:
     texts = Texts.of(graph, (item.reproduction_path for item in violations))
     depths = graph.depths()
     numbers = {item: at for at, item in enumerate(sorted(depths, key=depths.__getitem__))}
-    shown = [_Shown(depths[item], _parts(graph.states[item], texts)) for item in numbers]
+    parts = {item: _parts(graph.states[item], texts) for item in numbers}
+    shown = [
+        _Shown(depths[item], parts[item], parts[arrival.from_id] if arrival else ())
+        for item, arrival in ((item, graph.arrival(item)) for item in numbers)
+    ]
     paths = [_path(item, graph, numbers, texts) for item in violations]
     edges = _edges(graph.transitions, numbers)
     apart = {0, *(state for path in paths for state in path.states)}
@@ -89,7 +97,7 @@ def graph_document(graph: Graph, violations: Sequence[Violation]) -> _Document:
     }
 
 
-def _parts(state: State, texts: Texts) -> tuple[tuple[str, str], ...]:
+def _parts(state: State, texts: Texts) -> _Parts:
     shows = [
         (texts.plain(system), part)
         for system, seen in state.observations.items()
@@ -103,9 +111,8 @@ def _parts(state: State, texts: Texts) -> tuple[tuple[str, str], ...]:
 
 
 def _path(violation: Violation, graph: Graph, numbers: Mapping[str, int], texts: Texts) -> _Path:
-    states = [item.to_id for item in graph.follow(violation.reproduction_path)]
-    known = tuple(numbers[item] for item in (graph.initial.id, *states))
-    return _Path(violation.name, known, tuple(map(texts.call, violation.reproduction_path)))
+    states = tuple(numbers[item] for item in graph.along(violation))
+    return _Path(violation.name, states, tuple(map(texts.call, violation.reproduction_path)))
 
 
 def _edges(transitions: Iterable[Transition], numbers: Mapping[str, int]) -> _Edges:
@@ -133,7 +140,7 @@ def _states(
             "depth": item.depth,
             "x": places[at][0],
             "y": places[at][1],
-            "label": _label(item.parts, common),
+            "label": _label(item.parts, {*item.before, *common}) or _label(item.parts, common),
             "parts": item.parts,
             "broken": broken.get(at, ()),
         }
@@ -154,8 +161,10 @@ def _common(shown: Sequence[_Shown]) -> frozenset[tuple[str, str]]:
     return first.intersection(*others) if others else frozenset()
 
 
-def _label(parts: Iterable[tuple[str, str]], common: frozenset[tuple[str, str]]) -> str:
-    label = "; ".join(text for system, text in parts if (system, text) not in common)
+def _label(parts: Iterable[tuple[str, str]], known: Set[tuple[str, str]]) -> str:
+    """Return the parts that are not known; those of the client say nothing of the service."""
+    new = (part for part in parts if part not in known and part[0] != "api")
+    label = "; ".join(text for _, text in new)
     return label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 3]}..."
 
 
