@@ -259,6 +259,17 @@ def outcome(shop: Shop) -> Outcome:
     return by_machine(shop.open, ACTIONS, [Invariant("money", money)], examples=15)
 
 
+def test_a_violation_names_the_states_of_its_path(outcome: Outcome) -> None:
+    """They are in the graph, although each execution has other ids as arguments."""
+    assert outcome.record is not None
+    (violation,) = outcome.violations
+    graph = outcome.record.graph
+    assert graph.along(violation) == (graph.initial.id, *violation.states)
+    assert len(violation.states) == len(violation.reproduction_path)
+    again = outcome.record.portable()
+    assert again.graph.along(again.violations[0]) == graph.along(violation)
+
+
 def test_names_stand_for_random_ids_in_every_line(outcome: Outcome) -> None:
     """Those that a Bundle holds, and those that only rows and replies show."""
     report = report_of(outcome)

@@ -29,6 +29,8 @@ def test_other_fields_are_shown(name: str) -> None:
         (f"got {JWT}!", "got [redacted]!"),
         ("postgresql://app:s3cret@db/x", "postgresql://app:[redacted]@db/x"),
         ("redis://:s3cret@db:6379/0", "redis://:[redacted]@db:6379/0"),
+        ("password='cut in the mid...", "password=[redacted]"),
+        (r'"{\"password\": \"x\", \"n\": 1}"', r'"{\"password\": [redacted], \"n\": 1}"'),
         ("nothing to hide: 3 of 2 paid", "nothing to hide: 3 of 2 paid"),
     ],
 )
@@ -46,3 +48,15 @@ def test_patterns_can_be_added() -> None:
 def test_secrets_are_found_at_any_depth() -> None:
     value = {"user": {"password": "hunter22"}, "tokens": ["first-token"], "name": "ada"}
     assert set(Redaction().secrets(value)) == {"hunter22", "first-token"}
+
+
+def test_secrets_are_found_in_json_texts() -> None:
+    value = {"note": '{"body": "{\\"password\\": \\"hunter22\\"}"}'}
+    assert set(Redaction().secrets(value)) == {"hunter22"}
+
+
+def test_secrets_of_a_system_are_in_its_columns_and_headers() -> None:
+    """A header holds words beside the secret, as a scheme or the attributes of a cookie."""
+    table = {"columns": ("id", "password"), "rows": [(1, "hunter22")]}
+    data = {"tables": {"users": table}, "headers": {"Authorization": "Bearer abcdefghi"}}
+    assert set(Redaction().secrets_of_system(data)) == {"hunter22", "Bearer abcdefghi", "abcdefghi"}

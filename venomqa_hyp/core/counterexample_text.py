@@ -30,7 +30,8 @@ from venomqa_hyp.core.counterexample import (
 WIDTH = 100
 _INDENT = " " * 5
 _HANGING = " " * 4
-_MARKS = {ADDED: "+", REMOVED: "-", CHANGED: "~"}
+#: What a change did -> its sign.
+MARKS = {ADDED: "+", REMOVED: "-", CHANGED: "~"}
 
 
 @attrs.frozen
@@ -55,7 +56,7 @@ def to_text(counterexample: Counterexample, width: int = WIDTH) -> str:
 
 def lines(counterexample: Counterexample, width: int = WIDTH) -> Iterator[Line]:
     """Yield the lines of a counterexample, with what each of them says."""
-    yield Line(_title(counterexample), "title")
+    yield Line(title(counterexample), "title")
     for number, step in enumerate(counterexample.steps, 1):
         yield from _wrapped(f"{number:>2}. ", step.call, "call", width)
         yield from _of_step(step, width)
@@ -66,7 +67,8 @@ def lines(counterexample: Counterexample, width: int = WIDTH) -> Iterator[Line]:
     yield from _paragraph("  seen:     ", counterexample.message, "broken", width)
 
 
-def _title(counterexample: Counterexample) -> str:
+def title(counterexample: Counterexample) -> str:
+    """Return how many steps there are, as a heading for them."""
     count = len(counterexample.steps)
     if not count:
         return "Broken in the initial state, before any step."
@@ -86,7 +88,7 @@ def _of_step(step: CounterexampleStep, width: int) -> Iterator[Line]:
 
 def _change(change: Change) -> str:
     colon = ": " if change.place and change.text else ""
-    return f"{_MARKS[change.kind]} {change.place}{colon}{change.text}"
+    return f"{MARKS[change.kind]} {change.place}{colon}{change.text}"
 
 
 def _paragraph(head: str, text: str, kind: str, width: int) -> Iterator[Line]:

@@ -146,11 +146,14 @@ def violation_document(violation: Violation) -> Document:
         "origin": violation.origin,
         "reproduction_path": [step_document(step) for step in violation.reproduction_path],
         "counterexample": counterexample_document(violation.counterexample),
+        "states": list(violation.states),
     }
 
 
 def violation_from(record: Any) -> Violation:
     """Return the violation of a document, without its exception."""
+    # A key that was added to format 1; earlier records do not have it.
+    record = {"states": (), **expect(dict, record, "a violation")}
     severity = field(record, "severity", str)
     if severity not in [item.value for item in Severity]:
         raise Undecodable(f"'severity' is {shown(severity)}, which is none")
@@ -161,6 +164,7 @@ def violation_from(record: Any) -> Violation:
         tuple(listed(record, "reproduction_path", step_from)),
         origin=field(record, "origin", str),
         counterexample=counterexample_from(record.get("counterexample")),
+        states=tuple(listed(record, "states", lambda item: expect(str, item, "a state"))),
     )
 
 

@@ -2,12 +2,12 @@
 
 from collections import deque
 from collections.abc import Container, Iterator, Mapping
-from itertools import count
+from itertools import count, takewhile
 from types import MappingProxyType
 from typing import Any, Self
 
 from venomqa_hyp.core import documents
-from venomqa_hyp.core.invariant import Path
+from venomqa_hyp.core.invariant import Path, Violation
 from venomqa_hyp.core.state import State, Transition
 from venomqa_hyp.values.encoding import Json, Undecodable
 
@@ -145,6 +145,16 @@ class Graph:
             followed.append(known)
             at = known.to_id
         return tuple(followed)
+
+    def along(self, violation: Violation) -> tuple[str, ...]:
+        """Return the ids of the states on the path of a violation, as far as they are in the graph.
+
+        The first is the initial state. Steps alone do not lead along a path where ids that were
+        made at random are arguments: each execution has others.
+        """
+        followed = tuple(item.to_id for item in self.follow(violation.reproduction_path))
+        known = tuple(takewhile(self._states.__contains__, violation.states))
+        return (self._initial_id, *max(followed, known, key=len))
 
     def to_dict(self) -> dict[str, Json]:
         """Return the graph as JSON, in the node-link form.

@@ -144,6 +144,7 @@ class Violation:
     :ivar origin: tells one bug from another of the same name.
     :ivar counterexample: what each step sent and changed; ``None`` where the failure was not
         confirmed by executing its steps.
+    :ivar states: the ids of the states after each step, up to the first that is not recorded.
     """
 
     name: str
@@ -153,3 +154,4 @@ class Violation:
     exception: BaseException | None = attrs.field(default=None, repr=False)
     origin: str = attrs.field(default="", repr=False)
     counterexample: Counterexample | None = attrs.field(default=None, repr=False)
+    states: tuple[str, ...] = attrs.field(default=(), repr=False)

@@ -3,13 +3,15 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any, Self
 
 import attrs
 
+from venomqa_hyp.core.redaction import REDACTED, Redaction
 from venomqa_hyp.values.digest import digest
 from venomqa_hyp.values.encoding import shown
 
@@ -17,6 +19,7 @@ _EMPTY: Mapping[str, object] = MappingProxyType({})
 _LONGEST_SUMMARY = 160
 #: A status, a kind, a role: what a state is known by.
 _WORD = re.compile(r"[^\W\d][^\W\d]{0,19}")
+_REDACTION = Redaction()
 _SMALL_TABLE = 50
 _FEW = 4
 
@@ -94,19 +97,23 @@ def _summary(data: Mapping[str, object], show: Callable[[Any], str]) -> str:
 
 def _part(name: object, held: object, show: Callable[[Any], str]) -> str:
     if isinstance(held, Mapping) and isinstance(held.get("rows"), (list, tuple)):
-        return _table_part(name, held["rows"])
+        columns = held.get("columns")
+        return _table_part(name, held["rows"], columns if isinstance(columns, tuple | list) else ())
     if isinstance(held, Collection) and not isinstance(held, (str, bytes, bytearray)):
         return f"{name} {len(held)}" if held else ""
-    return f"{name}={show(held)}"
+    is_secret = held and not isinstance(held, bool) and _REDACTION.hides(name)
+    return f"{name}={REDACTED if is_secret else show(held)}"
 
 
-def _table_part(name: object, rows: Collection[Any]) -> str:
+def _table_part(name: object, rows: Collection[Any], columns: Sequence[object]) -> str:
     """Count the rows, and in a small table the words of each column that holds but a few."""
     if not rows:
         return ""
     counts: Counter[str] = Counter()
     if len(rows) <= _SMALL_TABLE and all(isinstance(row, (tuple, list)) for row in rows):
-        for column in zip(*rows, strict=False):
+        for label, column in zip_longest(columns, zip(*rows, strict=False), fillvalue=()):
+            if _REDACTION.hides(label):
+                continue
             if all(isinstance(item, str) and _WORD.fullmatch(item) for item in column):
                 counts.update(column if len(set(column)) <= _FEW else ())
     words = ", ".join(f"{count} {word}" for word, count in counts.items())

@@ -130,6 +130,27 @@ class Recorder:
         key = None if now is None else self.executor.key_of(now, step)
         return now is not None and key is not None and (now.state.id, key) in self._records
 
+    def states_along(self, drafts: Iterable[Draft]) -> tuple[str, ...]:
+        """Return the id of the state after each step, up to the first step that is not recorded."""
+        at: Position | None = self.executor.start
+        found: list[str] = []
+        for draft in drafts:
+            at = None if at is None else self._recalled(at, draft)
+            if at is None:
+                break
+            found.append(at.state.id)
+        return tuple(found)
+
+    def _recalled(self, at: Position, draft: Draft) -> Position | None:
+        """Return the position after a step; ``None`` where it is not recorded."""
+        now = self.executor.renumbered(at)
+        resolved = None if now is None else self.executor.rules.resolve(now, draft)
+        if now is None or resolved is None:
+            return None
+        key = self.executor.key_of(now, resolved[0])
+        record = None if key is None else self._records.get((now.state.id, key))
+        return None if key is None or record is None else self._recall(now, draft, record, key)
+
     def cost(self, at: Position, action: str) -> int:
         """Return how many executions it takes at most to execute an action at a position."""
         return self.travel.distance(at) + (1 if action in self._proven else 2)

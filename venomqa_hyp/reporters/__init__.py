@@ -6,10 +6,12 @@ from venomqa_hyp.reporters.drawing import to_dot, to_mermaid
 from venomqa_hyp.reporters.github import to_github_annotations, to_step_summary
 from venomqa_hyp.reporters.junit import to_junit
 from venomqa_hyp.reporters.markdown import to_markdown
+from venomqa_hyp.reporters.page import to_html
 
 __all__ = [
     "to_dot",
     "to_github_annotations",
+    "to_html",
     "to_json",
     "to_junit",
     "to_markdown",

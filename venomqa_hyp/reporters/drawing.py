@@ -70,13 +70,13 @@ def _draw(graph: Graph, violations: Iterable[Violation], limit: int) -> Drawing:
     left_out: list[str] = []
     chosen = {graph.initial.id}
     for item in violations:
-        path = graph.follow(item.reproduction_path)
+        path = graph.along(item)
         # The last step may be one that raised, and then is not recorded.
-        if len(path) < len(item.reproduction_path) - 1:
+        if len(path) < len(item.reproduction_path):
             left_out.append(f"where {item.name} was violated")
             continue
-        violated.setdefault(path[-1].to_id if path else graph.initial.id, []).append(item.name)
-        chosen.update(transition.to_id for transition in path)
+        violated.setdefault(path[-1], []).append(item.name)
+        chosen.update(path)
     nearest = sorted(depths, key=depths.__getitem__)
     chosen.update([item for item in nearest if item not in chosen][: max(0, limit - len(chosen))])
     between: dict[tuple[str, str], list[Transition]] = {}

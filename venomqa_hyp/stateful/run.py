@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic, perf_counter
 
+import attrs
 from hypothesis.errors import HypothesisException
 
 from venomqa_hyp.core import Divergence, ExplorationResult, Step
@@ -357,7 +358,10 @@ class Run:
         called = [name for name in definition.actions if executor.executions[name]]
         return ExplorationResult(
             graph=self.session.graph,
-            violations=tuple(item.violation for item in self.ledger.failing),
+            violations=tuple(
+                attrs.evolve(item.violation, states=recorder.states_along(item.path.drafts))
+                for item in self.ledger.failing
+            ),
             action_coverage=len(called) / len(definition.actions),
             duration=perf_counter() - self._start,
             executions=dict(executor.executions),

@@ -2,7 +2,6 @@
 
 import base64
 import linecache
-import re
 import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from venomqa_hyp.core.counterexample import (
     CounterexampleStep,
     Exchange,
 )
-from venomqa_hyp.core.redaction import Redaction
+from venomqa_hyp.core.redaction import Redaction, words
 from venomqa_hyp.explore.counterexample.effects import Effect
 from venomqa_hyp.explore.counterexample.names import names_of
 from venomqa_hyp.explore.counterexample.transcript import Entered, Transcript
@@ -24,9 +23,6 @@ from venomqa_hyp.explore.failure import Failure
 
 #: Changes of one system that are listed for a step.
 MOST_CHANGES = 12
-#: Shorter words of a header are names and flags, as ``Path`` and ``Bearer``.
-_SHORTEST_IN_HEADER = 8
-_MOST_ROWS = 1000
 
 
 def counterexample_of(
@@ -196,7 +192,7 @@ def _secrets(
             for value in (effect.before, effect.after):
                 yield from redaction.secrets(value, ".".join(map(str, effect.place)))
     for seen in entered[-1].after.observations.values() if entered and entered[-1].after else ():
-        yield from _of_tables(seen.data, redaction)
+        yield from redaction.secrets_of_system(seen.data)
 
 
 def _of_headers(request: Any, redaction: Redaction) -> Iterator[str]:
@@ -206,9 +202,8 @@ def _of_headers(request: Any, redaction: Redaction) -> Iterator[str]:
     ]
     for name, value in pairs:
         if redaction.hides(name):
-            words = [*str(value).split(), *_basic(str(value))]
-            parts = [part for word in words for part in re.split("[;=]", word)]
-            yield from (part for part in parts if len(part) >= _SHORTEST_IN_HEADER)
+            yield from words(str(value))
+            yield from redaction.secrets(_basic(str(value)), name)
 
 
 def _basic(value: str) -> list[str]:
@@ -220,13 +215,3 @@ def _basic(value: str) -> list[str]:
         return [base64.b64decode(encoded).decode().partition(":")[2]]
     except ValueError:
         return []
-
-
-def _of_tables(data: Mapping[str, Any], redaction: Redaction) -> Iterator[str]:
-    tables = data.get("tables")
-    for table in tables.values() if isinstance(tables, Mapping) else ():
-        columns = table.get("columns", ()) if isinstance(table, Mapping) else ()
-        secret = [at for at, column in enumerate(columns) if redaction.hides(column)]
-        for row in table["rows"][:_MOST_ROWS] if secret else ():
-            for at in secret:
-                yield from redaction.secrets(row[at], columns[at])
