@@ -27,6 +27,7 @@ MAY_IMPORT = {room: STACK[:floor] for floor, room in enumerate(STACK)} | {
     "testing": ["errors", "values", "core", "world", "adapters"],
     "cli": [*STACK, "adapters", "dsl", "reporters"],
     "pytest_plugin": [*STACK, "adapters", "dsl", "reporters"],
+    "__main__": ["cli"],
     # The package itself re-exports what users define and run a test with.
     "": STACK,
 }

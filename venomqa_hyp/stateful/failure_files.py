@@ -212,6 +212,20 @@ class FailureFolder:
         Path(path).unlink(missing_ok=True)
 
 
+def read_failure(path: Path) -> SavedFailure:
+    """Read one failure file, wherever it is.
+
+    :raises DefinitionError: there is none, or it cannot be read.
+    """
+    try:
+        return _failure_from(_read(path))
+    except (OSError, ValueError) as error:
+        raise DefinitionError(
+            f"{str(path)!r} cannot be read as a failure: {_reason(error)}. Pass a file of "
+            f"{DEFAULT_FOLDER}, which a run that finds something writes."
+        ) from None
+
+
 def _says_the_same(saved: SavedFailure, failure: SavedFailure) -> bool:
     """Return whether nothing but the values in the counterexample may differ."""
     if saved.counterexample is None and failure.counterexample is not None:
