@@ -144,8 +144,8 @@ def run(
     package.module:Shop; this folder by default. Failures are kept in .venomqa/failures, and
     replayed first by the next run.
     """
-    limits = running.Limits(seed=seed, seconds=seconds, max_examples=max_examples)
-    return _run("run", targets, limits, reports, verbose)
+    limits = running.Limits(seed=seed, seconds=seconds, max_examples=max_examples, verbose=verbose)
+    return _run("run", targets, limits, reports)
 
 
 @venomqa.command()
@@ -173,8 +173,10 @@ def explore(
 
     TARGETS are those of run: of a machine, the World, the actions and the invariants are taken.
     """
-    limits = running.Limits(seed=seed, seconds=seconds, max_steps=max_steps, strategy=strategy)
-    return _run("explore", targets, limits, reports, verbose)
+    limits = running.Limits(
+        seed=seed, seconds=seconds, max_steps=max_steps, strategy=strategy, verbose=verbose
+    )
+    return _run("explore", targets, limits, reports)
 
 
 @venomqa.command()
@@ -370,21 +372,9 @@ def merge_(files: tuple[Path, ...], output: Path) -> int:
 
 
 def _run(
-    command: str,
-    given: tuple[str, ...],
-    limits: running.Limits,
-    reports: tuple[Path, ...],
-    verbose: bool,
+    command: str, given: tuple[str, ...], limits: running.Limits, reports: tuple[Path, ...]
 ) -> int:
-    console = Console()
-    return running.run_all(
-        command,
-        discover(given or ["."]),
-        limits,
-        console,
-        reports=reports,
-        verbose=verbose,
-    )
+    return running.run_all(command, discover(given or ["."]), limits, Console(), reports=reports)
 
 
 def _results(source: str, max_steps: int) -> dict[str, ExplorationResult]:

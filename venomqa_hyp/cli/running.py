@@ -53,6 +53,7 @@ class Limits:
     :ivar seconds: for each target.
     :ivar max_examples: test cases of a machine.
     :ivar max_steps: calls of actions, where an Agent explores.
+    :ivar verbose: show the lines of Hypothesis as well.
     """
 
     seed: int | None = None
@@ -60,6 +61,7 @@ class Limits:
     max_examples: int | None = None
     max_steps: int | None = None
     strategy: str | None = None
+    verbose: bool = False
 
     @property
     def flags(self) -> str:
@@ -118,7 +120,6 @@ def run_all(
     console: Console,
     *,
     reports: Sequence[Path] = (),
-    verbose: bool = False,
 ) -> int:
     """Run targets, report each, write the reports, and return the exit code.
 
@@ -127,7 +128,7 @@ def run_all(
     outcomes: list[Outcome] = []
     for target in targets:
         chosen = with_seed(target, limits)
-        outcomes.append(run_one(command, target, chosen, console, verbose=verbose))
+        outcomes.append(run_one(command, target, chosen, console))
         if outcomes[-1].is_interrupted:
             break
     results = {item.target.title: item.result for item in outcomes if item.result is not None}
@@ -141,9 +142,7 @@ def run_all(
     return max((item.code for item in outcomes), default=OK, key=_SERIOUS.index)
 
 
-def run_one(
-    command: str, target: Target, limits: Limits, console: Console, *, verbose: bool = False
-) -> Outcome:
+def run_one(command: str, target: Target, limits: Limits, console: Console) -> Outcome:
     """Run one target, and report it."""
     terminal, actions = console.terminal, target.definition.actions
     chosen = "" if limits.seed is None else f", seed {limits.seed}"
@@ -159,7 +158,7 @@ def run_one(
     if outcome.result is not None:
         console.report(outcome.result, again=_again(command, target, limits))
         _show_files(target, outcome.result, console)
-    violations = outcome.result.violations if verbose and outcome.result is not None else ()
+    violations = outcome.result.violations if limits.verbose and outcome.result else ()
     for lines in (*map(_lines_of, outcome.errors), *map(_notes_of, violations)):
         for line in lines:
             terminal.show(Redaction().text(line))
@@ -171,7 +170,8 @@ def run_machine(target: Target, update: OnProgress, limits: Limits) -> Outcome:
     machine = target.machine
     assert machine is not None
     assert target.settings is not None
-    chosen = Settings(target.settings, verbosity=Verbosity.quiet)
+    verbosity = Verbosity.normal if limits.verbose else Verbosity.quiet
+    chosen = Settings(target.settings, verbosity=verbosity)
     if limits.max_examples is not None:
         chosen = Settings(chosen, max_examples=limits.max_examples)
     if limits.seed is not None:

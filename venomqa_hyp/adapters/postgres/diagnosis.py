@@ -83,7 +83,9 @@ def _contents(connection: Connection, mode: str) -> Iterator[Part]:
 def _tables(catalog: Catalog) -> str:
     without = [item.name for item in catalog.roots if not item.key and not item.partitioned]
     how = "triggers write down each row"
-    return f"{how}; without a key, so slower: {', '.join(without)}" if without else how
+    return (
+        f"{how}; no key, so rows are found by all columns: {', '.join(without)}" if without else how
+    )
 
 
 def _other_run(connection: Connection) -> Iterator[Part]:
