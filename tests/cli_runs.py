@@ -1,6 +1,7 @@
 """Run the command line in this process, in a folder with a small shop."""
 
 import importlib
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from venomqa_hyp.cli.command import venomqa
+from venomqa_hyp.reporters import terminal
 
 #: A shop in memory, whose refunds may exceed what was paid; CHECKS replaces its rule.
 SHOP = """
@@ -82,6 +84,7 @@ def forget() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return an empty current directory; what is imported from it is forgotten again."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(terminal, "FIRST_PAUSE", math.inf)  # no lines of progress on a slow machine
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
     forget()

@@ -2,8 +2,9 @@
 
 A ```python block is executed; the blocks of a file share one namespace and one empty directory. One
 that begins with the comment `# name.py` is written to that file as well. A ```text block after it
-is what it prints. In a ```console block each `$ pytest ...` and `$ venomqa ...` is run in that
-directory and prints the lines below it; other commands stand in `RUN_ELSEWHERE`. `...` stands for anything left out.
+is what it prints. In a ```console block each `$ pytest ...` and `$ venomqa ...` is run in
+that directory and prints the lines below it; other commands stand in `RUN_ELSEWHERE`. `...` stands
+for anything left out.
 """
 
 import io
