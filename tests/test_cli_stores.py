@@ -181,8 +181,8 @@ def test_the_first_test_runs_at_once() -> None:
         assert (made.exit_code, made.stdout.splitlines()[0]) == (0, "written: test_api.py")
         found = run("run", "test_api.py", "--max-examples", "10", "--seed", "1")
         assert found.exit_code == 1
-        assert "[HIGH] no_server_error" in found.stdout
-        assert "answered 500" in found.stdout
+        assert "[HIGH] orders_are_there" in found.stdout
+        assert "GET /orders/1 answered 500" in found.stdout
         again = run("init", "--dsn", "shop_test.db", "--url", url)
     assert again.exit_code == 2
     assert "'test_api.py' exists, and is not overwritten" in again.stderr

@@ -87,7 +87,7 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
     with served_world(example, options) as (world, url):
         _introduce(console, example.ACTIONS, rules, options, url)
         run = _explore(world, example.ACTIONS, rules, options, console)
-        console.report(run, again=options.command)
+        console.report(run, [("again", options.command)])
     return bool(run.violations)
 
 

@@ -29,7 +29,7 @@ from venomqa_hyp.explore import (
     Strategy,
     Weighted,
 )
-from venomqa_hyp.reporters.console import SUMMARY_WIDTH, Console
+from venomqa_hyp.reporters.console import Console
 from venomqa_hyp.stateful import has_seed, watching
 from venomqa_hyp.stateful.failure_files import FailureFolder
 
@@ -156,8 +156,8 @@ def run_one(command: str, target: Target, limits: Limits, console: Console) -> O
         explores = command == "explore" or target.agent is not None
         outcome = (run_agent if explores else run_machine)(target, update, limits)
     if outcome.result is not None:
-        console.report(outcome.result, again=_again(command, target, limits))
-        _show_files(target, outcome.result, console)
+        again = ("again", _again(command, target, limits))
+        console.report(outcome.result, [again, *_kept(target, outcome.result)])
     violations = outcome.result.violations if limits.verbose and outcome.result else ()
     for lines in (*map(_lines_of, outcome.errors), *map(_notes_of, violations)):
         for line in lines:
@@ -231,13 +231,13 @@ def _again(command: str, target: Target, limits: Limits) -> str:
     return f"venomqa {command} {target.name}{chosen}{limits.flags}"
 
 
-def _show_files(target: Target, result: ExplorationResult, console: Console) -> None:
-    """Say where the failures of a machine are kept."""
+def _kept(target: Target, result: ExplorationResult) -> Iterator[tuple[str, str]]:
+    """Yield how the failures of a machine are replayed, where they are kept in files."""
     names = {violation.name for violation in result.violations}
     for path, saved in FailureFolder().load(target.definition.identity).failures:
         if target.agent is None and saved.name in names:
             shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-            console.terminal.show(f"  {'kept':<{SUMMARY_WIDTH}}", f"venomqa replay {shown}")
+            yield "kept", f"venomqa replay {shown}"
 
 
 def _show_all(outcomes: Sequence[Outcome], console: Console) -> None:

@@ -34,33 +34,40 @@ URL = os.environ.get("API_URL", {url!r})
 DSN = os.environ.get("DATABASE_URL", {dsn!r})
 
 
+def checked(reply):
+    """Refuse what no request may lead to."""
+    assert reply.status_code < 500, f"the server failed: {{reply.status_code}} {{reply.text:.200}}"
+    return reply
+
+
+# What may be done. Replace these by requests of your API.
 @action
 def read_root(api, context):
-    """Ask for the first page; replace this by a request of your API."""
-    return api.get("/")
+    return checked(api.get("/"))
 
 
 @action(arguments={{"amount": st.integers(1, 100)}})
 def create_order(api, context, amount):
-    """Create something, and remember its id for other actions."""
-    reply = api.post("/orders", json={{"amount": amount}})
+    reply = checked(api.post("/orders", json={{"amount": amount}}))
     if reply.status_code == 201:
         context["orders"] = [*context.get("orders", []), reply.json()["id"]]
     return reply
 
 
+# This one is not executed while there is no order.
 @action(arguments={{"order": from_context("orders")}})
 def read_order(api, context, order):
-    """Use an id; this action is not executed while there is none."""
-    return api.get(f"/orders/{{order}}")
+    return checked(api.get(f"/orders/{{order}}"))
 
 
-@invariant(description="No request makes the server fail.")
-def no_server_error(world):
-    last = world.api.history[-1] if world.api.history else None
-    if last is None or last.status is None or last.status < 500:
-        return True
-    return f"{{last.method}} {{last.url}} answered {{last.status}}"
+# What must hold after each step.
+@invariant(description="What was created can be read.")
+def orders_are_there(world):
+    for order in world.context.get("orders", []):
+        status = world.api.get(f"/orders/{{order}}").status_code
+        if status != 200:
+            return f"GET /orders/{{order}} answered {{status}}"
+    return True
 
 
 def open_world():
@@ -68,7 +75,7 @@ def open_world():
 
 
 TestApi = venom_machine(
-    open_world, [read_root, create_order, read_order], [no_server_error], name="Api"
+    open_world, [read_root, create_order, read_order], [orders_are_there], name="Api"
 ).TestCase
 '''
 

@@ -1,7 +1,7 @@
 """The report of a run on a console: a live line, broken rules with their steps, what was run."""
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
@@ -47,17 +47,17 @@ class Console:
 
             yield update
 
-    def report(self, result: ExplorationResult, *, again: str = "") -> None:
+    def report(self, result: ExplorationResult, more: Iterable[tuple[str, str]] = ()) -> None:
         """Write what came of a run.
 
-        :param again: the command that repeats it.
+        :param more: labels and texts to add, such as the command that repeats it.
         """
         for violation in worst_first(result):
             self.show_violation(violation)
         if not result.violations:
             self.terminal.show()
             self.terminal.show(*_nothing_found(result))
-        self.show_summary(result, again=again)
+        self.show_summary(result, more)
 
     def show_violation(self, violation: Violation) -> None:
         """Write a broken rule, and each step that leads to it with what it did."""
@@ -74,14 +74,12 @@ class Console:
             style = STYLES_OF_LINES.get(line.kind)
             self.terminal.show((line.text, style) if style else line.text)
 
-    def show_summary(self, result: ExplorationResult, *, again: str = "") -> None:
+    def show_summary(self, result: ExplorationResult, more: Iterable[tuple[str, str]]) -> None:
         """Write what a run covered and cost."""
         self.terminal.show()
         self.terminal.show(("What was run", "heading"))
-        for label, text in _summary(result):
+        for label, text in (*_summary(result), *more):
             self._show_wrapped(f"  {label:<{SUMMARY_WIDTH}}", text)
-        if again:
-            self._show_wrapped(f"  {'again':<{SUMMARY_WIDTH}}", again)
         for note in notes(result):
             if note.title not in _SHOWN_ABOVE:
                 self.terminal.show()

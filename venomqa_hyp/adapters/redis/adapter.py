@@ -114,7 +114,7 @@ class RedisAdapter(HandleOwner):
         self._marker = Marker(self._prefix, self._databases)
         self._tracker = Tracker(self._address, self._prefix, tracking)
         try:
-            self._server = checked_server(info(self._tracker.commands), self._address)
+            self._server = checked_server(self._info(), self._address)
             self._base = self._look()
             killed = self._marker.leave(self._tracker.commands, self._base.digest)
             if killed is not None:
@@ -247,7 +247,7 @@ class RedisAdapter(HandleOwner):
         self._tracker.close()
         self._tracker = Tracker(self._address, self._prefix, self._wanted)
         self._marker.name(self._tracker.commands)
-        if info(self._tracker.commands).get("run_id") != self._server.run_id:
+        if self._info().get("run_id") != self._server.run_id:
             self._tracker.close()  # so that any further use ends here again
             raise SystemUnavailable(
                 f"Redis {self._address} was started again since this adapter was created, so what "
@@ -292,6 +292,9 @@ class RedisAdapter(HandleOwner):
                 "Something goes on writing between the actions: stop it, or wait for it with "
                 "World(..., settle=...)."
             )
+
+    def _info(self) -> dict[str, str]:
+        return info(self._tracker.commands)
 
 
 def _refuse_failures(
