@@ -40,7 +40,7 @@ def test_a_replay_stops_before_a_step_and_names_the_stores() -> None:
     Path("test_shop.py").write_text(
         SHOP.replace(
             "    return World(shop,",
-            '    shop.address = "postgresql://ada:lovelace@127.0.0.1/shop_test"\n'
+            '    shop.location = "postgresql://ada:lovelace@127.0.0.1/shop_test"\n'
             "    return World(shop,",
         )
     )

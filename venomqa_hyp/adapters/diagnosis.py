@@ -54,7 +54,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def shown_address(source: object) -> str:
+def shown_location(source: object) -> str:
     """Return how to reach what an adapter was given, without a password."""
     if isinstance(source, str):
         return Redaction().text(source)

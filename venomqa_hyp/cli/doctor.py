@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 
 from venomqa_hyp.adapters import mysql, postgres, redis, sqlite
-from venomqa_hyp.adapters.diagnosis import Diagnosis, Part, Verdict, shown_address
+from venomqa_hyp.adapters.diagnosis import Diagnosis, Part, Verdict, shown_location
 from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.reporters.terminal import Terminal
 
@@ -47,7 +47,7 @@ def diagnose(dsn: str) -> Diagnosis:
         return postgres.diagnose(dsn)
     if scheme not in _DIAGNOSES:
         raise DefinitionError(
-            f"{shown_address(dsn)!r} begins with {scheme!r}, which is no known store. Write "
+            f"{shown_location(dsn)!r} begins with {scheme!r}, which is no known store. Write "
             "postgresql://user@127.0.0.1:5432/shop_test, mysql://..., redis://127.0.0.1:6379/0 or "
             "the path of a SQLite file."
         )

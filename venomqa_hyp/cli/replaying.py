@@ -9,7 +9,7 @@ from venomqa_hyp.cli.targets import with_identity
 from venomqa_hyp.core import Redaction
 from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.reporters.console import Console
-from venomqa_hyp.stateful.failure_files import SavedFailure, read_failure
+from venomqa_hyp.stateful.failure_files import DEFAULT_FOLDER, SavedFailure, read_failure
 from venomqa_hyp.stateful.replaying import Replayed, replayed
 
 BANNER = (
@@ -27,7 +27,7 @@ def replay(
     :param shell: open a Python prompt with the World.
     :param where: the targets in which to look for the machine.
     """
-    saved = read_failure(file)
+    saved = _read(file)
     if until is not None and not 1 <= until <= len(saved.steps):
         raise DefinitionError(
             f"--until {until} is no step of {file}: it has {len(saved.steps)}, numbered from 1. "
@@ -43,6 +43,17 @@ def replay(
         elif until is not None:
             _wait(console)
     return bool(found.counterexamples)
+
+
+def _read(file: Path) -> SavedFailure:
+    try:
+        return read_failure(file)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise DefinitionError(
+            f"{str(file)!r} cannot be read as a failure: {reason or error}. Pass a file of "
+            f"{DEFAULT_FOLDER}, which a run that finds something writes."
+        ) from None
 
 
 def _show(found: Replayed, saved: SavedFailure, until: int | None, console: Console) -> None:
@@ -79,7 +90,7 @@ def _show_stores(found: Replayed, show: Callable[..., None]) -> None:
     show(("The stores are as they are before that step:", "heading"))
     world = found.world
     stores = {"api": getattr(world.api, "base_url", "")} | {
-        name: getattr(system, "address", "") for name, system in world.systems.items()
+        name: getattr(system, "location", "") for name, system in world.systems.items()
     }
     kinds = {"api": world.api} | dict(world.systems)
     for name, address in stores.items():

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from venomqa_hyp.adapters.diagnosis import shown_address
+from venomqa_hyp.adapters.diagnosis import shown_location
 from venomqa_hyp.cli.doctor import sqlite_path
 from venomqa_hyp.errors import DefinitionError, WorldError
 
@@ -112,7 +112,7 @@ def _text(path: Path, dsn: str, url: str) -> str:
     adapter = "SQLiteAdapter" if path_of_file else _ADAPTERS.get(scheme)
     if adapter is None:
         raise DefinitionError(
-            f"--dsn is {shown_address(dsn)!r}, which is no known store. Write "
+            f"--dsn is {shown_location(dsn)!r}, which is no known store. Write "
             "postgresql://user@127.0.0.1:5432/shop_test, mysql://..., redis://127.0.0.1:6379/0 or "
             "the path of a SQLite file."
         )

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 import attrs
 
 from venomqa_hyp.core import Counterexample, Path
-from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.explore import Failure, Transcript, attempt_live, counterexample_of
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failure_files import SavedFailure
 from venomqa_hyp.stateful.run import Run
-from venomqa_hyp.stateful.saved import MisfitError, saved_drafts
+from venomqa_hyp.stateful.saved import saved_drafts
 from venomqa_hyp.world import World
 
 
@@ -42,10 +41,7 @@ def replayed(
     run = Run(definition)
     try:
         recorder = run.session.recorder
-        try:
-            drafts = saved_drafts(recorder.executor.rules, saved)[:steps]
-        except MisfitError as misfit:
-            raise DefinitionError(f"the failure does not fit any more: {misfit}") from None
+        drafts = saved_drafts(recorder.executor.rules, saved)[:steps]
         transcript = Transcript()
         found = attempt_live(recorder, drafts, transcript=transcript)
         shown = [_counterexample(definition, item, transcript) for item in found.failures]

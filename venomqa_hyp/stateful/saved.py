@@ -9,7 +9,7 @@ from pathlib import Path
 
 from venomqa_hyp.core import Action
 from venomqa_hyp.core.action import Argument
-from venomqa_hyp.errors import VenomError
+from venomqa_hyp.errors import DefinitionError, VenomError
 from venomqa_hyp.explore import (
     Choices,
     Diverged,
@@ -46,7 +46,7 @@ def replay_saved(run: Run, folder: FailureFolder) -> None:
     for path, failure in loaded.failures:
         try:
             fails = _fails(run, path, failure)
-        except MisfitError as misfit:
+        except _MisfitError as misfit:
             _warn(f"{path} does not fit any more: {misfit}")
             continue
         if not fails:
@@ -95,20 +95,20 @@ def _fails(run: Run, path: Path, saved: SavedFailure) -> bool:
     __tracebackhide__ = True
     recorder = run.session.recorder
     rules = recorder.executor.rules
-    drafts = saved_drafts(rules, saved)
+    drafts = [_draft(rules, number, step) for number, step in enumerate(saved.steps)]
     try:
         found = attempt(recorder, drafts)
     except Diverged as diverged:
-        raise MisfitError(f"its steps do not repeat: {diverged}") from None
+        raise _MisfitError(f"its steps do not repeat: {diverged}") from None
     if not found.failures:
         if left_out := len(drafts) - len(found):
-            raise MisfitError(f"{left_out} of its {len(drafts)} steps cannot run any more")
+            raise _MisfitError(f"{left_out} of its {len(drafts)} steps cannot run any more")
         return False
     for finding in run.settler.see(found.failures, found.end):
         if finding.status is Status.SEEN:
             confirmed = run.settler.confirm(finding)
             if confirmed.status is Status.REFUTED:
-                raise MisfitError(
+                raise _MisfitError(
                     f"{saved.name} failed, but not when the same steps were executed again"
                 )
             confirmed.error.add_note(f"Replayed from {path}")
@@ -116,22 +116,14 @@ def _fails(run: Run, path: Path, saved: SavedFailure) -> bool:
     return True
 
 
-class MisfitError(Exception):
+class _MisfitError(Exception):
     """Says why a saved step cannot be executed."""
-
-
-def saved_drafts(rules: Rules, saved: SavedFailure) -> list[Draft]:
-    """Return the steps of a saved failure as the actions of a machine.
-
-    :raises MisfitError: one does not fit.
-    """
-    return [_draft(rules, number, step) for number, step in enumerate(saved.steps)]
 
 
 def _draft(rules: Rules, number: int, saved: SavedStep) -> Draft:
     action = rules.actions.get(saved.action)
     if action is None:
-        raise MisfitError(
+        raise _MisfitError(
             f"there is no action {saved.action!r}, only {', '.join(sorted(rules.actions))}. If "
             "it was renamed, write the new name into the file; if it is gone, delete the file."
         )
@@ -141,7 +133,7 @@ def _draft(rules: Rules, number: int, saved: SavedStep) -> Draft:
         if source is not None and name in saved.picks:
             given[name] = Picked(source.pool, saved.picks[name])
         elif source is not None and Knowledge().atoms_in(saved.arguments.get(name)):
-            raise MisfitError(f"{name!r} of {saved.action!r} is a random id, made in another run")
+            raise _MisfitError(f"{name!r} of {saved.action!r} is a random id, made in another run")
         else:
             given[name] = _drawn(action, name, strategy, saved)
     return Draft(action, given, number)
@@ -149,14 +141,25 @@ def _draft(rules: Rules, number: int, saved: SavedStep) -> Draft:
 
 def _drawn(action: Action, name: str, strategy: Argument, saved: SavedStep) -> Drawn:
     if name not in saved.arguments:
-        raise MisfitError(f"it has no value for {name!r} of {saved.action!r}")
+        raise _MisfitError(f"it has no value for {name!r} of {saved.action!r}")
     value = saved.arguments[name]
     if not isinstance(value, Unsaved):
         return Drawn(value, choices_that_make(strategy, value) or ())
     made = redraw(strategy, saved.choices.get(name, ()))
     if made is None:
-        raise MisfitError(f"the choices for {name!r} of {saved.action!r} do not fit")
+        raise _MisfitError(f"the choices for {name!r} of {saved.action!r} do not fit")
     return made
+
+
+def saved_drafts(rules: Rules, saved: SavedFailure) -> list[Draft]:
+    """Return the steps of a saved failure, to execute them.
+
+    :raises DefinitionError: the machine has not the actions of the failure any more.
+    """
+    try:
+        return [_draft(rules, number, step) for number, step in enumerate(saved.steps)]
+    except _MisfitError as misfit:
+        raise DefinitionError(f"the failure does not fit any more: {misfit}") from None
 
 
 def _saved_step(run: Run, taken: Taken) -> SavedStep:
