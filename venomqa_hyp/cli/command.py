@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import click
 
+from venomqa_hyp import config
 from venomqa_hyp.adapters import mysql, postgres, sqlite
 from venomqa_hyp.agent.merge import Found, merge
 from venomqa_hyp.cli import doctor as doctoring
@@ -16,6 +17,7 @@ from venomqa_hyp.cli import interrupts, outputs, replaying, running, starter
 from venomqa_hyp.cli.demo import EMBEDDED, DemoOptions, run_demo
 from venomqa_hyp.cli.targets import discover
 from venomqa_hyp.core import ExplorationResult, Redaction
+from venomqa_hyp.core.redaction import also_hide
 from venomqa_hyp.errors import DefinitionError, VenomError
 from venomqa_hyp.reporters.console import Console
 from venomqa_hyp.reporters.terminal import open_terminal
@@ -23,6 +25,11 @@ from venomqa_hyp.reporters.terminal import open_terminal
 LARGEST_RANDOM_SEED = 9999
 #: Any error of these is 1, as it always was.
 _ALWAYS_ONE = ("demo", "clean")
+
+#: The commands that take what is not given from the configuration.
+_CONFIGURED = ("run", "explore")
+#: Key of the configuration -> name of the parameter, where that is another.
+_PARAMETERS = {"time": "seconds"}
 
 EXIT_CODES = """\
 \b
@@ -68,14 +75,10 @@ def _seconds(ctx: click.Context, option: click.Parameter, value: str | None) -> 
     """Read a number of seconds above 0, also as ``5m`` or ``2h``."""
     if value is None:
         return None
-    unit = {"s": 1, "m": 60, "h": 3600}.get(value[-1:])
     try:
-        seconds = float(value) if unit is None else float(value[:-1]) * unit
+        return config.seconds_of(value)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise click.BadParameter(f"{value!r} is no time above 0; write 90, 90s, 5m or 2h")
-    return seconds
+        raise click.BadParameter(f"{value!r} is no time above 0; write 90, 90s, 5m or 2h") from None
 
 
 def _reports(
@@ -90,24 +93,28 @@ def _reports(
 
 
 _FILE = click.Path(path_type=Path)
-_seed = click.option("--seed", type=int, metavar="N", help="Repeat a run with this seed.")
+_seed = click.option(
+    "--seed", type=int, metavar="N", envvar="VENOMQA_SEED", help="Repeat a run with this seed."
+)
 _time = click.option(
     "--time",
     "seconds",
     metavar="TIME",
+    envvar="VENOMQA_TIME",
     callback=_seconds,
     help="End each target after this time: 90, 5m or 2h.",
 )
 _report = click.option(
     "--report",
     "reports",
+    envvar="VENOMQA_REPORTS",
     metavar="PATH[,PATH]",
     callback=_reports,
     multiple=True,
     help="Also write reports; the suffix says which: .json .xml (JUnit) .md .html .dot .mmd.",
 )
 _verbose = click.option("-v", "--verbose", is_flag=True, help="Also show Hypothesis's own lines.")
-_targets = click.argument("targets", nargs=-1, metavar="[TARGETS]...")
+_targets = click.argument("targets", nargs=-1, metavar="[TARGETS]...", envvar="VENOMQA_TARGETS")
 
 
 @click.group(
@@ -116,17 +123,33 @@ _targets = click.argument("targets", nargs=-1, metavar="[TARGETS]...")
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(version("venomqa-hyp"), message="%(version)s")
-def venomqa() -> None:
+@click.option("--config", "file", type=_FILE, help="The configuration file, where it is another.")
+@click.option("--profile", envvar="VENOMQA_PROFILE", help="A profile of the configuration file.")
+@click.pass_context
+def venomqa(ctx: click.Context, file: Path | None, profile: str | None) -> None:
     """Find bugs in sequences of requests to stateful HTTP APIs.
 
-    Also installed as venomqa-hyp, and there as python -m venomqa_hyp.
+    Also installed as venomqa-hyp, and there as python -m venomqa_hyp. run and explore take what is
+    not given from the environment (VENOMQA_TIME), then from venomqa.yaml or [tool.venomqa] in
+    pyproject.toml.
     """
+    if ctx.invoked_subcommand in _CONFIGURED or file is not None:
+        known = config.load(file, profile)
+        also_hide(known.redact)
+        chosen = {_PARAMETERS.get(key, key): value for key, value in known.values.items()}
+        ctx.default_map = dict.fromkeys(_CONFIGURED, chosen)
 
 
 @venomqa.command()
 @_targets
 @_seed
-@click.option("--max-examples", metavar="N", callback=_whole, help="Test cases of each machine.")
+@click.option(
+    "--max-examples",
+    metavar="N",
+    callback=_whole,
+    envvar="VENOMQA_MAX_EXAMPLES",
+    help="Test cases of each machine.",
+)
 @_time
 @_report
 @_verbose
@@ -151,10 +174,17 @@ def run(
 @venomqa.command()
 @_targets
 @_seed
-@click.option("--max-steps", metavar="N", callback=_whole, help="Calls of actions for exploring.")
+@click.option(
+    "--max-steps",
+    metavar="N",
+    callback=_whole,
+    envvar="VENOMQA_MAX_STEPS",
+    help="Calls of actions for exploring.",
+)
 @click.option(
     "--strategy",
     type=click.Choice(list(running.STRATEGIES)),
+    envvar="VENOMQA_STRATEGY",
     help="What decides where to go on; novelty by default.",
 )
 @_time
