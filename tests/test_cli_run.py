@@ -222,6 +222,25 @@ def test_several_targets_have_a_result_each() -> None:
     assert Path("r.xml").read_text().count("<testsuite ") == 2
 
 
+def test_targets_of_the_same_name_do_not_replace_each_other() -> None:
+    """Then the file is part of the name, in a report and in the name of one."""
+    Path("test_a.py").write_text(SHOP)
+    Path("test_b.py").write_text(FIXED)
+    assert run("run", "--report", "r.json,r.xml").exit_code == 1
+    assert Path("r-test_a.py_TestShop.json").exists()
+    assert Path("r-test_b.py_TestShop.json").exists()
+    assert 'name="test_a.py::TestShop"' in Path("r.xml").read_text()
+
+
+def test_a_machine_that_generates_nothing_is_no_success() -> None:
+    Path("test_shop.py").write_text(
+        FIXED + "\nTestShop.settings = settings(phases=[], database=None)\n"
+    )
+    found = run("run")
+    assert found.exit_code == 2
+    assert "nothing was run: the phases in the settings of test_shop.py::TestShop" in found.stdout
+
+
 def test_a_missing_html_report_is_said_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("test_shop.py").write_text(SHOP)
     monkeypatch.delattr(reporters, "to_html", raising=False)

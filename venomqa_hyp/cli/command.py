@@ -1,22 +1,17 @@
 """The command line: what can be asked for, and the exit codes. The one file that knows click."""
 
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
-import attrs
 import click
 
 from venomqa_hyp import config
-from venomqa_hyp.adapters import mysql, postgres, sqlite
-from venomqa_hyp.agent.merge import Found, merge
-from venomqa_hyp.cli import doctor as doctoring
-from venomqa_hyp.cli import interrupts, outputs, replaying, running, starter
+from venomqa_hyp.cli import interrupts, outputs, replaying, running, starter, stores
 from venomqa_hyp.cli.demo import EMBEDDED, DemoOptions, run_demo
 from venomqa_hyp.cli.targets import discover
-from venomqa_hyp.core import ExplorationResult, Redaction
+from venomqa_hyp.core import Redaction
 from venomqa_hyp.core.redaction import also_hide
 from venomqa_hyp.errors import DefinitionError, VenomError
 from venomqa_hyp.reporters.console import Console
@@ -259,7 +254,7 @@ def graph(source: str, form: str, max_steps: int, output: Path | None) -> None:
 
     A TARGET is explored first, and that is reported to standard error.
     """
-    results = _results(source, max_steps)
+    results = running.results_for(source, max_steps)
     if output is None:
         click.echo(outputs.FORMS[form].render(results), nl=False)
         return
@@ -279,8 +274,8 @@ def doctor(dsns: tuple[str, ...]) -> int:
     for number, dsn in enumerate(dsns):
         if number:
             terminal.show()
-        diagnosis = doctoring.diagnose(dsn)
-        doctoring.show(diagnosis, terminal)
+        diagnosis = stores.diagnose(dsn)
+        stores.show(diagnosis, terminal)
         if not diagnosis.is_usable:
             code = running.UNUSABLE
     return code
@@ -371,14 +366,7 @@ def clean(dsn: str) -> None:
     SQLite file: the triggers, and the folder beside it. A run does the same when it starts. Nothing
     else is touched.
     """
-    if path := doctoring.sqlite_path(dsn):
-        done = [sqlite.clean(path)]
-    elif dsn.startswith(("mysql:", "mariadb:")):
-        done = [mysql.remove_journal(dsn)]
-    else:
-        done = [postgres.remove_journal(dsn)]
-        done += [f"removed database {name}" for name in postgres.remove_copies(dsn)]
-    click.echo("\n".join(filter(None, done)) or "nothing was left behind")
+    click.echo(stores.clean(dsn))
 
 
 @venomqa.command(name="merge")
@@ -389,10 +377,7 @@ def merge_(files: tuple[Path, ...], output: Path) -> int:
 
     Exits with 1 if there is a violation in it.
     """
-    results = {number: outputs.read(path) for number, path in enumerate(files, 1)}
-    known = {name for result in results.values() for name in result.actions}
-    found = {number: Found(result, len(known) or 1) for number, result in results.items()}
-    whole = merge(found, (), sum(result.duration for result in results.values()))
+    whole = outputs.merged(files)
     outputs.write(output, outputs.FORMS["json"], {output.stem: whole})
     for number, path in enumerate(files, 1):
         click.echo(f"worker {number} is {path}")
@@ -405,18 +390,3 @@ def _run(
     command: str, given: tuple[str, ...], limits: running.Limits, reports: tuple[Path, ...]
 ) -> int:
     return running.run_all(command, discover(given or ["."]), limits, Console(), reports=reports)
-
-
-def _results(source: str, max_steps: int) -> dict[str, ExplorationResult]:
-    path = Path(source)
-    if path.suffix == ".json":
-        return {path.stem: outputs.read(path)}
-    console = Console(open_terminal(sys.stderr))
-    results: dict[str, ExplorationResult] = {}
-    for target in discover([source]):
-        limits = attrs.evolve(running.with_seed(target, running.Limits()), max_steps=max_steps)
-        outcome = running.run_one("explore", target, limits, console)
-        if outcome.result is None:
-            raise outcome.errors[0]
-        results[target.title] = outcome.result
-    return results

@@ -1,12 +1,14 @@
 """The forms in which results are written: by name, and by the suffix of a file."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
 from venomqa_hyp import reporters
+from venomqa_hyp.agent.merge import Found, merge
 from venomqa_hyp.core import ExplorationResult
 from venomqa_hyp.errors import DefinitionError, WorldError
 from venomqa_hyp.values.encoding import Undecodable
@@ -103,7 +105,7 @@ def write(path: Path, form: Form, results: Results) -> list[Path]:
     if not form.holds_one or len(results) == 1:
         return [_write(path, form.render(results))]
     return [
-        _write(path.with_name(f"{path.stem}-{name}{path.suffix}"), form.render({name: result}))
+        _write(_with_name(path, name), form.render({name: result}))
         for name, result in results.items()
     ]
 
@@ -127,6 +129,17 @@ def read(path: Path) -> ExplorationResult:
     )
 
 
+def merged(paths: Sequence[Path]) -> ExplorationResult:
+    """Return one result of several files; their durations are added up.
+
+    :raises DefinitionError: one of them holds none.
+    """
+    results = {number: read(path) for number, path in enumerate(paths, 1)}
+    actions = {name for result in results.values() for name in result.actions}
+    found = {number: Found(result, len(actions) or 1) for number, result in results.items()}
+    return merge(found, (), sum(result.duration for result in results.values()))
+
+
 def parsed(names: str, known: Sequence[str] = tuple(FORMS)) -> list[str]:
     """Return the names of forms in ``html,junit``.
 
@@ -137,6 +150,11 @@ def parsed(names: str, known: Sequence[str] = tuple(FORMS)) -> list[str]:
         if name not in known:
             raise DefinitionError(f"{name!r} is no form of a report. Write {', '.join(known)}.")
     return found
+
+
+def _with_name(path: Path, name: str) -> Path:
+    plain = re.sub(r"[^\w.-]+", "_", name)
+    return path.with_name(f"{path.stem}-{plain}{path.suffix}")
 
 
 def _write(path: Path, text: str) -> Path:

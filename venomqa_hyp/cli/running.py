@@ -1,12 +1,15 @@
 """Run machines and Agents, one after the other, and say what came of each."""
 
 import math
+import sys
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import SystemRandom
+from unittest import SkipTest
 
 import attrs
 from hypothesis import Verbosity, seed
@@ -16,7 +19,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from venomqa_hyp.agent import Agent
 from venomqa_hyp.cli import interrupts, outputs
-from venomqa_hyp.cli.targets import Target
+from venomqa_hyp.cli.targets import Target, discover
 from venomqa_hyp.core import ExplorationResult, OnProgress, Progress, Redaction, Violation
 from venomqa_hyp.errors import DefinitionError, InvariantViolated, VenomError, WorldError
 from venomqa_hyp.explore import (
@@ -30,6 +33,7 @@ from venomqa_hyp.explore import (
     Weighted,
 )
 from venomqa_hyp.reporters.console import Console
+from venomqa_hyp.reporters.terminal import open_terminal
 from venomqa_hyp.stateful import has_seed, watching
 from venomqa_hyp.stateful.failure_files import FailureFolder
 
@@ -131,7 +135,7 @@ def run_all(
         outcomes.append(run_one(command, target, chosen, console))
         if outcomes[-1].is_interrupted:
             break
-    results = {item.target.title: item.result for item in outcomes if item.result is not None}
+    results = results_of(outcomes)
     for path in reports if results else ():
         for written in outputs.write(path, outputs.form_of(path), results):
             console.terminal.show(f"written: {written}")
@@ -165,6 +169,31 @@ def run_one(command: str, target: Target, limits: Limits, console: Console) -> O
     return outcome
 
 
+def results_of(outcomes: Sequence[Outcome]) -> dict[str, ExplorationResult]:
+    """Return results by the names of their targets: with the file where the name is not enough."""
+    titles = Counter(item.target.title for item in outcomes)
+    return {
+        item.target.title if titles[item.target.title] == 1 else item.target.name: item.result
+        for item in outcomes
+        if item.result is not None
+    }
+
+
+def results_for(source: str, max_steps: int) -> dict[str, ExplorationResult]:
+    """Return a saved result, or explore a target; that is reported to standard error."""
+    path = Path(source)
+    if path.suffix == ".json":
+        return {path.stem: outputs.read(path)}
+    console = Console(open_terminal(sys.stderr))
+    outcomes = []
+    for target in discover([source]):
+        limits = attrs.evolve(with_seed(target, Limits()), max_steps=max_steps)
+        outcomes.append(run_one("explore", target, limits, console))
+        if outcomes[-1].result is None:
+            raise outcomes[-1].errors[0]
+    return results_of(outcomes)
+
+
 def run_machine(target: Target, update: OnProgress, limits: Limits) -> Outcome:
     """Run a machine as its ``TestCase`` does, with fewer or more test cases."""
     machine = target.machine
@@ -183,6 +212,12 @@ def run_machine(target: Target, update: OnProgress, limits: Limits) -> Outcome:
             run_state_machine_as_test(machine, settings=chosen)
     except (Exception, KeyboardInterrupt) as raised:
         error = raised
+    if machine.last_run is None and (error is None or isinstance(error, SkipTest)):
+        phases = ", ".join(phase.name for phase in chosen.phases) or "none"
+        error = DefinitionError(
+            f"nothing was run: the phases in the settings of {target.name} are {phases}. "
+            "Add Phase.generate."
+        )
     return Outcome(target, machine.last_run, tuple(_unexplained(error, machine.last_run)))
 
 
@@ -262,7 +297,7 @@ def _unexplained(
             yield from _unexplained(each, result)
         return
     known = () if result is None else [item.exception for item in result.violations]
-    is_rule = isinstance(error, InvariantViolated) and bool(known)
+    is_rule = isinstance(error, InvariantViolated) and type(error) in map(type, known)
     if not is_rule and not any(_is_same(error, item) for item in known):
         yield error
 

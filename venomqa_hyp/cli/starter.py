@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from venomqa_hyp.adapters.diagnosis import shown_location
-from venomqa_hyp.cli.doctor import sqlite_path
+from venomqa_hyp.cli.stores import sqlite_path
 from venomqa_hyp.errors import DefinitionError, WorldError
 
 _ADAPTERS = {

@@ -1,4 +1,4 @@
-"""``venomqa doctor``: what of a store can be rolled back and what not, in one table."""
+"""``venomqa doctor`` and ``venomqa clean``: stores, by their DSNs."""
 
 import textwrap
 from collections.abc import Callable, Iterator
@@ -52,6 +52,18 @@ def diagnose(dsn: str) -> Diagnosis:
             "the path of a SQLite file."
         )
     return _DIAGNOSES[scheme](dsn)
+
+
+def clean(dsn: str) -> str:
+    """Remove what a killed run left, and say what was done."""
+    if path := sqlite_path(dsn):
+        done = [sqlite.clean(path)]
+    elif dsn.startswith(("mysql:", "mariadb:")):
+        done = [mysql.remove_journal(dsn)]
+    else:
+        done = [postgres.remove_journal(dsn)]
+        done += [f"removed database {name}" for name in postgres.remove_copies(dsn)]
+    return "\n".join(filter(None, done)) or "nothing was left behind"
 
 
 def show(diagnosis: Diagnosis, terminal: Terminal) -> None:
