@@ -136,14 +136,13 @@ def run_all(
         if outcomes[-1].is_interrupted:
             break
     results = results_of(outcomes)
-    for path in reports if results else ():
-        for written in outputs.write(path, outputs.form_of(path), results):
-            console.terminal.show(f"written: {written}")
+    codes = [item.code for item in outcomes]
+    codes += [_write(path, results, console) for path in reports if results]
     if any(item.is_interrupted for item in outcomes):
         raise KeyboardInterrupt
     if len(targets) > 1:
         _show_all(outcomes, console)
-    return max((item.code for item in outcomes), default=OK, key=_SERIOUS.index)
+    return max(codes, default=OK, key=_SERIOUS.index)
 
 
 def run_one(command: str, target: Target, limits: Limits, console: Console) -> Outcome:
@@ -284,6 +283,17 @@ def _show_all(outcomes: Sequence[Outcome], console: Console) -> None:
         found = outcome.result.violations if outcome.result else ()
         names = f": {', '.join(item.name for item in found)}" if found else ""
         console.terminal.show("  ", (f"{word:<8}", style), f"{outcome.target.name}{names}")
+
+
+def _write(path: Path, results: outputs.Results, console: Console) -> int:
+    """Write a report; one that cannot be written leaves the others alone."""
+    try:
+        for written in outputs.write(path, outputs.form_of(path), results):
+            console.terminal.show(f"written: {written}")
+    except VenomError as error:
+        console.terminal.show((f"not written: {path}: ", "broken"), str(error))
+        return code_of(error)
+    return OK
 
 
 def _unexplained(
