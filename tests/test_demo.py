@@ -12,7 +12,9 @@ from typing import IO
 
 import pytest
 
-from venomqa_hyp.cli.screen import open_screen
+from venomqa_hyp.core import Progress
+from venomqa_hyp.reporters.console import Console
+from venomqa_hyp.reporters.terminal import open_terminal
 
 COMMAND = [sys.executable, "-c", "import sys; from venomqa_hyp.cli import main; sys.exit(main())"]
 FOUR_STEPS = ["create_order", "pay", "refund", "refund"]
@@ -116,7 +118,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, number: int) 
     """No server, no file and no traceback is left, and the exit code is the shell's own."""
     arguments = ("demo", "--fixed", "--max-examples", "10000")
     with started(*arguments, temporary=tmp_path) as (process, printed):
-        while "steps, " not in printed.readline():
+        while " executed, " not in printed.readline():
             assert process.poll() is None, process.communicate()
         assert len(servers_of(tmp_path)) == 1
         process.send_signal(number)
@@ -154,16 +156,16 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     )
     code, _, err = run("demo", "--max-examples", "0", temporary=tmp_path)
     assert code == 2
-    assert "argument --max-examples: '0' is no whole number above 0" in err
+    assert "Invalid value for '--max-examples': '0' is no whole number above 0" in err
 
 
 def test_progress_is_replaced_on_a_terminal_only(tmp_path: Path) -> None:
     """A file gets plain text, whatever the environment says about colours."""
     with (tmp_path / "out.txt").open("w+") as file:
-        screen = open_screen(file)
-        with screen.live() as update:
-            update("1 step")
-        screen.show(("broken", "broken"), " rule")
+        terminal = open_terminal(file)
+        with Console(terminal).watching() as update:
+            update(Progress(1, None, 1, 1.0, 0))
+        terminal.show(("broken", "broken"), " rule")
         file.seek(0)
         assert file.read() == "broken rule\n"
 

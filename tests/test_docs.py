@@ -2,8 +2,9 @@
 
 A ```python block is executed; the blocks of a file share one namespace and one empty directory. One
 that begins with the comment `# name.py` is written to that file as well. A ```text block after it
-is what it prints. In a ```console block each `$ pytest ...` is run in that directory and prints
-the lines below it; other commands stand in `RUN_ELSEWHERE`. `...` stands for anything left out.
+is what it prints. In a ```console block each `$ pytest ...` and `$ venomqa ...` is run in
+that directory and prints the lines below it; other commands stand in `RUN_ELSEWHERE`. `...` stands
+for anything left out.
 """
 
 import io
@@ -31,6 +32,11 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"# (\w+\.py)\n")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")
 VENOMQA = [sys.executable, "-c", "import sys; from venomqa_hyp.cli import main; sys.exit(main())"]
+#: Program of a console block -> what runs it.
+RUNS = {
+    "pytest": [sys.executable, "-m", "pytest", "--color=no", "--hypothesis-seed=0"],
+    "venomqa": VENOMQA,
+}
 
 #: Command -> the file that holds what runs it, and the words it runs it with.
 RUN_ELSEWHERE = {
@@ -135,14 +141,17 @@ def run_commands(block: Block, where: str) -> None:
         command, _, expected = part.partition("\n")
         if command not in RUN_ELSEWHERE:
             program, *arguments = command.split()
-            assert program == "pytest", f"{where}: nothing runs {command!r}"
-            assert_printed(run_pytest(arguments), expected, f"{where}: {command}")
+            assert program in RUNS, f"{where}: nothing runs {command!r}"
+            assert_printed(run_printing(program, arguments), expected, f"{where}: {command}")
 
 
-def run_pytest(arguments: list[str]) -> str:
-    command = [sys.executable, "-m", "pytest", "--color=no", "--hypothesis-seed=0", *arguments]
+def run_printing(program: str, arguments: list[str]) -> str:
     return subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*RUNS[program], *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ).stdout
 
 

@@ -25,8 +25,10 @@ MAY_IMPORT = {room: STACK[:floor] for floor, room in enumerate(STACK)} | {
     "dsl": ["errors", "values", "core", "world"],
     "reporters": ["errors", "values", "core"],
     "testing": ["errors", "values", "core", "world", "adapters"],
-    "cli": [*STACK, "adapters", "dsl", "reporters"],
+    "config": ["errors", "values", "core"],
+    "cli": [*STACK, "adapters", "dsl", "reporters", "config"],
     "pytest_plugin": [*STACK, "adapters", "dsl", "reporters"],
+    "__main__": ["cli"],
     # The package itself re-exports what users define and run a test with.
     "": STACK,
 }

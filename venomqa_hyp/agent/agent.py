@@ -10,8 +10,8 @@ import attrs
 from venomqa_hyp.agent.cache import Directory, load, store, warn
 from venomqa_hyp.agent.exploration import Exploration, FindTwin, Limits
 from venomqa_hyp.agent.fingerprint import NoFingerprint, Watched, fingerprint
-from venomqa_hyp.agent.progress import OnProgress, shown
-from venomqa_hyp.core import Action, ExplorationResult, Invariant
+from venomqa_hyp.agent.progress import shown
+from venomqa_hyp.core import Action, ExplorationResult, Invariant, OnProgress
 from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.explore import Strategy
 from venomqa_hyp.stateful import Run, as_in_test_case

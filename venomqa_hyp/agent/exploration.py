@@ -7,8 +7,7 @@ import attrs
 from hypothesis.errors import UnsatisfiedAssumption
 
 from venomqa_hyp.agent.loops import Loops
-from venomqa_hyp.agent.progress import OnProgress, Progress
-from venomqa_hyp.core import ExplorationResult
+from venomqa_hyp.core import ExplorationResult, OnProgress
 from venomqa_hyp.errors import DefinitionError, DivergenceError
 from venomqa_hyp.explore import Diverged, Draft, Explorer, Live, Trial
 from venomqa_hyp.stateful import ActionDraws, Run
@@ -200,22 +199,16 @@ class Exploration:
         limits = self._limits
         if limits.fail_fast and self.run.ledger.of(Status.CONFIRMED):
             return "fail_fast"
-        if limits.coverage_target is not None and self._coverage >= limits.coverage_target:
+        target = limits.coverage_target
+        if target is not None and self.run.progress().coverage >= target:
             return "coverage_target"
         if self._executed >= limits.max_steps:
             return "max_steps"
         return "" if self.run.budget.has_time() else "time_limit"
 
-    @property
-    def _coverage(self) -> float:
-        executor = self.run.session.recorder.executor
-        return sum(map(bool, executor.executions.values())) / len(executor.rules.actions)
-
     def _report_progress(self) -> None:
-        states, found = len(self.run.session.recorder.graph), len(self.run.ledger.real)
-        self._on_progress(
-            Progress(self._executed, self._limits.max_steps, states, self._coverage, found)
-        )
+        now = self.run.progress()
+        self._on_progress(attrs.evolve(now, step=self._executed, max_steps=self._limits.max_steps))
 
     def _new_explorer(self) -> Explorer:
         recorder, strategy = self.run.session.recorder, self.run.definition.strategy

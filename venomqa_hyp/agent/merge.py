@@ -71,8 +71,15 @@ def merge(
         loops=tuple(sorted({loop for item in all_ for loop in item.loops})),
         late_writes=tuple(sorted({text for item in all_ for text in item.late_writes})),
         volatile=tuple(sorted({place for item in all_ for place in item.volatile})),
+        refuted=_each_once(item.refuted for item in all_),
+        fixed=_each_once(item.fixed for item in all_),
+        distrusted=_each_once(item.distrusted for item in all_),
         skipped="; ".join(item.skipped or "" for item in all_) if _all_skipped(all_) else None,
-        worker_failures=(*worker_failures, *apart.values()),
+        worker_failures=(
+            *worker_failures,
+            *_each_once(item.worker_failures for item in all_),
+            *apart.values(),
+        ),
         actions=_each_once(item.actions for item in all_),
         invariants=_each_once(item.invariants for item in all_),
     )

@@ -1,37 +1,13 @@
-"""How far an exploration is."""
+"""Print how far an exploration is."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-import attrs
+from venomqa_hyp.core import OnProgress, Progress
 
 SECONDS_BETWEEN_UPDATES = 0.1
-
-
-@attrs.frozen
-class Progress:
-    """One moment of an exploration.
-
-    :ivar step: calls of actions so far, of ``max_steps``.
-    :ivar coverage: share of the actions that were executed at least once, 0.0 to 1.0.
-    """
-
-    step: int
-    max_steps: int
-    states: int
-    coverage: float
-    violations: int
-
-    def __str__(self) -> str:
-        return (
-            f"step {self.step}/{self.max_steps} | states {self.states} | "
-            f"coverage {self.coverage:.0%} | violations {self.violations}"
-        )
-
-
-OnProgress = Callable[[Progress], None]
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 """The ``venomqa`` command."""
 
-from venomqa_hyp.cli.command import main
+from venomqa_hyp.cli.entry import main
 
 __all__ = ["main"]

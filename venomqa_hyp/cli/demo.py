@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from time import perf_counter
 from types import ModuleType
 
 import attrs
@@ -17,11 +16,10 @@ from hypothesis import HealthCheck, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from venomqa_hyp.cli import interrupts
-from venomqa_hyp.cli.report import progress, show_summary, show_violation
-from venomqa_hyp.cli.screen import Screen
-from venomqa_hyp.core import Action, ExplorationResult, Invariant
+from venomqa_hyp.core import Action, ExplorationResult, Invariant, Progress
 from venomqa_hyp.errors import DefinitionError, VenomError, WorldError
-from venomqa_hyp.stateful import IdleActionWarning, Run, VenomStateMachine, venom_machine, watching
+from venomqa_hyp.reporters.console import Console
+from venomqa_hyp.stateful import IdleActionWarning, VenomStateMachine, venom_machine, watching
 from venomqa_hyp.world import World
 
 PACKAGE = Path(__file__).parent.parent
@@ -79,7 +77,7 @@ class DemoOptions:
         )
 
 
-def run_demo(options: DemoOptions, screen: Screen) -> bool:
+def run_demo(options: DemoOptions, console: Console) -> bool:
     """Run the machine over the example service, report, and return whether a rule was broken.
 
     :raises WorldError: the service could not be started or reached, or not be rolled back.
@@ -87,14 +85,9 @@ def run_demo(options: DemoOptions, screen: Screen) -> bool:
     example = load_example(options)
     rules = _chosen(example.INVARIANTS, options.rule)
     with served_world(example, options) as (world, url):
-        _introduce(screen, example.ACTIONS, rules, options, url)
-        run = _explore(world, example.ACTIONS, rules, options, screen)
-        for violation in run.violations:
-            show_violation(screen, violation)
-    if not run.violations:
-        screen.show()
-        screen.show(("Nothing found:", "good"), " no action failed and every rule held.")
-    show_summary(screen, run, example.ACTIONS, recorded=options.rollback, again=options.command)
+        _introduce(console, example.ACTIONS, rules, options, url)
+        run = _explore(world, example.ACTIONS, rules, options, console)
+        console.report(run, [("again", options.command)])
     return bool(run.violations)
 
 
@@ -166,12 +159,13 @@ def _chosen(rules: Sequence[Invariant], wanted: str) -> Sequence[Invariant]:
 
 
 def _introduce(
-    screen: Screen,
+    console: Console,
     actions: Sequence[Action],
     rules: Sequence[Invariant],
     options: DemoOptions,
     url: str,
 ) -> None:
+    screen = console.terminal
     kind = "the fixed order service" if options.fixed else "the order service"
     where = "" if options.postgres is None else " over PostgreSQL"
     screen.show((f"Testing {kind}{where}", "heading"), f" at {url}, with seed {options.seed}")
@@ -186,18 +180,17 @@ def _explore(
     actions: Sequence[Action],
     rules: Sequence[Invariant],
     options: DemoOptions,
-    screen: Screen,
+    console: Console,
 ) -> ExplorationResult:
     machine = venom_machine(world, actions, rules, name="Orders", rollback=options.rollback)
     seed(options.seed)(machine)
-    start = perf_counter()
-    with screen.live() as update:
+    with console.watching() as show:
 
-        def stepped(run: Run) -> None:
+        def update(now: Progress) -> None:
             interrupts.check()
-            update(progress(run, perf_counter() - start))
+            show(now)
 
-        with watching(stepped), warnings.catch_warnings():
+        with watching(update), warnings.catch_warnings():
             # The summary counts the executions of each action.
             warnings.simplefilter("ignore", IdleActionWarning)
             found = _failure_of(machine, options)

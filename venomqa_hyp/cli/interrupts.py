@@ -5,17 +5,28 @@ garbage collector. So it is also remembered, and raised at the next step.
 """
 
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 _asked = False
 
 
-def install() -> None:
-    """Let SIGINT and SIGTERM end the command, so that what was started is stopped as well."""
+@contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the block, so that what was started is stopped as well."""
     global _asked
     _asked = False
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _note)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def check() -> None:
@@ -27,4 +38,6 @@ def check() -> None:
 def _note(number: int, frame: FrameType | None) -> None:
     global _asked
     _asked = True
-    raise KeyboardInterrupt
+    # Hypothesis has a callback of the garbage collector, where Python prints what is raised.
+    if frame is None or frame.f_code.co_name != "gc_callback":
+        raise KeyboardInterrupt

@@ -20,6 +20,7 @@ from venomqa_hyp.core.invariant import (
     invariant,
 )
 from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.core.progress import OnProgress, Progress
 from venomqa_hyp.core.redaction import Redaction
 from venomqa_hyp.core.result import ExplorationResult
 from venomqa_hyp.core.state import State, Transition
@@ -38,7 +39,9 @@ __all__ = [
     "Graph",
     "Invariant",
     "Observation",
+    "OnProgress",
     "Path",
+    "Progress",
     "Redaction",
     "RowChange",
     "Severity",

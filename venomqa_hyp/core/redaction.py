@@ -1,7 +1,7 @@
 """What reports do not show: passwords, tokens and other secrets, by name and by form."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -33,6 +33,18 @@ _SCHEME = re.compile(r"\b(Bearer|Basic|Digest|Token) +[\w.~+/=-]{4,}", re.IGNORE
 _DSN = re.compile(r"(\b[a-z][\w+.-]*://[^\s/:@]*:)[^\s@/]+(?=@)", re.IGNORECASE)
 
 
+_added: list[str] = []
+
+
+def also_hide(patterns: Iterable[str]) -> None:
+    """Let all that this process writes from now on hide fields of these names, too."""
+    _added.extend(patterns)
+
+
+def _patterns() -> tuple[str, ...]:
+    return (*PATTERNS, *_added)
+
+
 @attrs.frozen
 class Redaction:
     """Decides what is hidden.
@@ -40,7 +52,7 @@ class Redaction:
     :ivar patterns: a field is secret if its name contains one of these.
     """
 
-    patterns: tuple[str, ...] = attrs.field(default=PATTERNS, converter=tuple)
+    patterns: tuple[str, ...] = attrs.field(factory=_patterns, converter=tuple)
 
     def hides(self, name: object) -> bool:
         """Return whether the value of a field of this name is a secret."""

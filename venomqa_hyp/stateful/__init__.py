@@ -2,7 +2,7 @@
 
 from venomqa_hyp.stateful.guidance import ActionDraws
 from venomqa_hyp.stateful.idle import IdleActionWarning
-from venomqa_hyp.stateful.internals import as_in_test_case
+from venomqa_hyp.stateful.internals import as_in_test_case, has_seed, machine_of
 from venomqa_hyp.stateful.machine import VenomStateMachine, venom_machine
 from venomqa_hyp.stateful.run import DivergenceWarning, Run
 from venomqa_hyp.stateful.saved import FailureFileWarning
@@ -16,6 +16,8 @@ __all__ = [
     "Run",
     "VenomStateMachine",
     "as_in_test_case",
+    "has_seed",
+    "machine_of",
     "venom_machine",
     "watching",
 ]

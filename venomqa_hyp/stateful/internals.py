@@ -441,3 +441,14 @@ def install(
         return scoped
 
     hypothesis.stateful.get_state_machine_test = get_state_machine_test
+
+
+def machine_of(test_case: type) -> type | None:
+    """Return the machine that a ``TestCase`` runs; ``None`` where it is of another kind."""
+    run_test = getattr(test_case, "runTest", None)
+    return getattr(run_test, "_hypothesis_state_machine_class", None)
+
+
+def has_seed(machine: type) -> bool:
+    """Return whether a machine was decorated with ``@seed``."""
+    return getattr(machine, "_hypothesis_internal_use_seed", None) is not None

@@ -2,14 +2,14 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic, perf_counter
 
 import attrs
 from hypothesis.errors import HypothesisException
 
-from venomqa_hyp.core import Divergence, ExplorationResult, Step
+from venomqa_hyp.core import Divergence, ExplorationResult, OnProgress, Progress, Step
 from venomqa_hyp.core.counterexample_text import to_text
 from venomqa_hyp.errors import DivergenceError, VenomError
 from venomqa_hyp.explore import (
@@ -32,8 +32,6 @@ from venomqa_hyp.stateful.session import Session
 from venomqa_hyp.stateful.settler import INITIAL, LIVES_ON, Settler, steps_of
 from venomqa_hyp.stateful.steering import Steering
 from venomqa_hyp.stateful.walk import Failed, Walk
-
-OnStep = Callable[["Run"], None]
 
 #: Where so many actions do not repeat themselves, no record is used any more.
 MOST_DISTRUSTED = 3
@@ -65,6 +63,7 @@ class Run:
     :param step_count: the most steps of a test case.
     :param multiple: whether several failures are raised together.
     :param seconds: time for all of it.
+    :param on_progress: called after each execution.
     :param is_whole: whether these are all test cases of a machine, and not one driven by hand.
     :ivar stopped: what ended all test cases.
     """
@@ -77,7 +76,7 @@ class Run:
         step_count: int = 50,
         multiple: bool = True,
         seconds: float = math.inf,
-        on_step: OnStep | None = None,
+        on_progress: OnProgress | None = None,
         is_whole: bool = False,
     ) -> None:
         self.definition = definition
@@ -85,7 +84,9 @@ class Run:
         self._shrinks = shrinks
         self.ledger = Ledger()
         self.budget = Budget(monotonic() + seconds)
-        self.session = Session(definition, None if on_step is None else lambda: on_step(self))
+        self.session = Session(
+            definition, None if on_progress is None else lambda: on_progress(self.progress())
+        )
         self.settler = Settler(
             self.session, self.ledger, self.budget, self.diverged, shrinks=shrinks
         )
@@ -317,6 +318,22 @@ class Run:
         for item in self.ledger.of(Status.REFUTED):
             if item.reason not in str(error):
                 error.add_note(f"Seen once: {item.reason}")
+
+    def progress(self) -> Progress:
+        """Return how far the run is."""
+        recorder, failing = self.session.recorder, self.ledger.failing
+        executor = recorder.executor
+        best = min((item.path for item in failing), key=lambda path: path.depth, default=None)
+        return Progress(
+            step=executor.executed,
+            max_steps=None,
+            states=len(recorder.graph),
+            coverage=sum(map(bool, executor.executions.values())) / len(executor.rules.actions),
+            violations=len(failing),
+            recalled=recorder.recalled,
+            seconds=perf_counter() - self._start,
+            best=() if best is None else tuple(step.action for step in best.steps),
+        )
 
     def close(self) -> ExplorationResult | None:
         """Roll back, close the World where this run opened it, and return the record.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from venomqa_hyp.core import Action
 from venomqa_hyp.core.action import Argument
-from venomqa_hyp.errors import VenomError
+from venomqa_hyp.errors import DefinitionError, VenomError
 from venomqa_hyp.explore import (
     Choices,
     Diverged,
@@ -149,6 +149,17 @@ def _drawn(action: Action, name: str, strategy: Argument, saved: SavedStep) -> D
     if made is None:
         raise _MisfitError(f"the choices for {name!r} of {saved.action!r} do not fit")
     return made
+
+
+def saved_drafts(rules: Rules, saved: SavedFailure) -> list[Draft]:
+    """Return the steps of a saved failure, to execute them.
+
+    :raises DefinitionError: the machine has not the actions of the failure any more.
+    """
+    try:
+        return [_draft(rules, number, step) for number, step in enumerate(saved.steps)]
+    except _MisfitError as misfit:
+        raise DefinitionError(f"the failure does not fit any more: {misfit}") from None
 
 
 def _saved_step(run: Run, taken: Taken) -> SavedStep:

@@ -1,5 +1,6 @@
 """When runs begin and end: a scope holds the runs of the machines used within it."""
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,14 +10,22 @@ from typing import Any
 import attrs
 from hypothesis.errors import Flaky, HypothesisException
 
+from venomqa_hyp.core import OnProgress
 from venomqa_hyp.errors import DivergenceError, InvariantViolated, VenomError
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failures import Status
-from venomqa_hyp.stateful.run import OnStep, Run, StartOver, StopRun
+from venomqa_hyp.stateful.run import Run, StartOver, StopRun
 from venomqa_hyp.stateful.settler import steps_of
 from venomqa_hyp.world import acknowledge, ending_in_order
 
-_on_step: ContextVar[OnStep | None] = ContextVar("venomqa_on_step", default=None)
+
+@attrs.frozen
+class _Watched:
+    on_progress: OnProgress | None = None
+    seconds: float = math.inf
+
+
+_watched: ContextVar[_Watched] = ContextVar("venomqa_watched", default=_Watched())  # noqa: B039
 
 
 @attrs.frozen(eq=False)
@@ -31,13 +40,17 @@ _scope: ContextVar[_Scope | None] = ContextVar("venomqa_scope", default=None)
 
 
 @contextmanager
-def watching(on_step: OnStep) -> Iterator[None]:
-    """Call ``on_step`` with the run after each execution, in all runs begun within."""
-    token = _on_step.set(on_step)
+def watching(on_progress: OnProgress, *, seconds: float = math.inf) -> Iterator[None]:
+    """Watch all runs that begin within.
+
+    :param on_progress: called after each execution.
+    :param seconds: time for each run.
+    """
+    token = _watched.set(_Watched(on_progress, seconds))
     try:
         yield
     finally:
-        _on_step.reset(token)
+        _watched.reset(token)
 
 
 @contextmanager
@@ -65,16 +78,17 @@ def run_scope(
 
 def find_run(machine: type, definition: Definition) -> tuple[Run, bool]:
     """Return the run of a machine, and whether it belongs to the machine's instance alone."""
-    scope = _scope.get()
+    scope, watched = _scope.get(), _watched.get()
     if scope is None:
-        return Run(definition, on_step=_on_step.get()), True
+        return Run(definition, on_progress=watched.on_progress, seconds=watched.seconds), True
     if machine not in scope.runs:
         scope.runs[machine] = Run(
             definition,
             shrinks=scope.shrinks,
             step_count=scope.step_count,
             multiple=scope.multiple,
-            on_step=_on_step.get(),
+            on_progress=watched.on_progress,
+            seconds=watched.seconds,
             is_whole=True,
         )
     return scope.runs[machine], False

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
+from venomqa_hyp.adapters.diagnosis import shown_location
 from venomqa_hyp.adapters.mysql.driver import Connection, Failed, Target
 from venomqa_hyp.adapters.mysql.installation import Installation, claim, remove
 from venomqa_hyp.adapters.mysql.journal import JournalStore
@@ -52,6 +53,7 @@ class MySQLAdapter(Journal):
     :param allow_destructive: the name of the database, to use one that is not plainly for tests.
     :param lock_timeout: seconds to wait for a transaction or lock of another connection.
     :ivar mode: ``journal``.
+    :ivar location: the URL, without a password.
     :raises DefinitionError: an argument is wrong, or the database holds what cannot be rolled back.
     :raises SystemUnavailable: the database cannot be reached or changed, another run uses it, or
         what a run that was killed has changed cannot be rolled back.
@@ -88,6 +90,7 @@ class MySQLAdapter(Journal):
             store.close()
             raise
         self.mode = "journal"
+        self.location = shown_location(source)
 
 
 def _open_store(target: Target, choice: Choice, lock_timeout: float, name: str) -> JournalStore:

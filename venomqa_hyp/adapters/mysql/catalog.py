@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import attrs
@@ -82,8 +82,8 @@ def read(connection: Connection) -> Catalog:
     tables, columns, unique, keys, triggers, foreign = (
         result.rows for result in connection.run(*(sql.format(name) for sql in _QUERIES))
     )
-    _refuse_tables(tables)
-    _refuse_foreign(foreign)
+    for problem in (*_of_tables(tables), *_of_foreign_keys(foreign)):
+        raise DefinitionError(problem)
     described = defaultdict(list)
     generated = set()
     for table, *column in columns:
@@ -129,30 +129,37 @@ def _parts(statement: str) -> tuple[str, str]:
     raise ValueError(f"not the definition of a trigger: {statement}")
 
 
-def _refuse_tables(tables: Any) -> None:
+def problems(connection: Connection) -> list[str]:
+    """Return the tables and foreign keys that cannot be rolled back, each with its remedy."""
+    name = text(connection.database)
+    tables, foreign = connection.run(*(_QUERIES[at].format(name) for at in (0, 5)))
+    return [*_of_tables(tables.rows), *_of_foreign_keys(foreign.rows)]
+
+
+def _of_tables(tables: Any) -> Iterator[str]:
     for table, kind, engine in tables:
         if kind == "SYSTEM VERSIONED":
-            raise DefinitionError(
+            yield (
                 f"MySQL: table {table!r} is system-versioned, and what it remembers of the past "
                 "cannot be set back. For the test database: "
                 f"ALTER TABLE {table} DROP SYSTEM VERSIONING"
             )
         if kind == "SEQUENCE":
-            raise DefinitionError(
+            yield (
                 f"MySQL: {table!r} is a SEQUENCE, whose next value cannot be read, so it cannot be "
                 "set back. For the test database, use an AUTO_INCREMENT column instead."
             )
         if kind == "BASE TABLE" and (engine or "").lower() != "innodb":
-            raise DefinitionError(
+            yield (
                 f"MySQL: table {table!r} is of engine {engine}, which has no transactions, so it "
                 "cannot be rolled back together with the others. For the test database: "
                 f"ALTER TABLE {table} ENGINE=InnoDB"
             )
 
 
-def _refuse_foreign(foreign: Any) -> None:
+def _of_foreign_keys(foreign: Any) -> Iterator[str]:
     for name, database, table, parent in foreign:
-        raise DefinitionError(
+        yield (
             f"MySQL: foreign key {name!r} of {database}.{table} changes rows of that other "
             f"database when {parent!r} changes, and only one database is rolled back. For the "
             f"test: ALTER TABLE {database}.{table} DROP FOREIGN KEY {name}"

@@ -148,13 +148,18 @@ def ours(connection: Connection) -> list[str]:
     return [name for (name,) in rows]
 
 
+def lock_name(database: str) -> str:
+    """Return the name of the lock of a run, as a literal."""
+    name = hashlib.blake2b(database.encode(), digest_size=16).hexdigest()
+    return f"'venomqa:{name}'"
+
+
 def claim(connection: Connection) -> None:
     """Keep other adapters away from the database until the connection is closed.
 
     :raises SystemUnavailable: one has it.
     """
-    name = hashlib.blake2b(connection.database.encode(), digest_size=16).hexdigest()
-    lock = f"'venomqa:{name}'"
+    lock = lock_name(connection.database)
     for _ in range(_ATTEMPTS):
         ((holder, got),) = connection.rows(f"SELECT IS_USED_LOCK({lock}), GET_LOCK({lock}, 1)")
         if got:

@@ -133,9 +133,10 @@ def dotted(schema: str, name: str) -> str:
     return ".".join(quoted(part) if "." in part else part for part in parts)
 
 
-def read(connection: Connection, schemas: Iterable[str] | None) -> Catalog:
+def read(connection: Connection, schemas: Iterable[str] | None, *, checked: bool = True) -> Catalog:
     """Read what there is.
 
+    :param checked: refuse what a journal cannot roll back; else see :func:`problems`.
     :raises DefinitionError: a schema does not exist, or a table cannot be journaled.
     """
     covered = _covered_schemas(connection, schemas)
@@ -164,14 +165,16 @@ def read(connection: Connection, schemas: Iterable[str] | None) -> Catalog:
     sequences = _sequences(connection, found)
     left_out = [f"{_KINDS[row[4]]} {dotted(row[2], row[3])}" for row in found if row[4] in _KINDS]
     left_out += [row[0] for row in connection.execute(_ELSEWHERE)]
-    _refuse(connection, [*numbers, *(sequence.number for sequence in sequences)])
-    return Catalog(
+    found_all = Catalog(
         tuple(covered),
         schemas is None,
         relations,
         sequences,
         tuple(sorted(left_out)),
     )
+    for problem in problems(connection, found_all) if checked else ():
+        raise DefinitionError(problem)
+    return found_all
 
 
 def _keys(
@@ -232,14 +235,14 @@ def _base_type(kind: int, domains: Mapping[int, int]) -> int:
     return kind
 
 
-def _refuse(connection: Connection, numbers: list[int]) -> None:
-    for problem, what, remedy in connection.execute(
-        _PROBLEMS, [numbers, numbers, numbers, numbers]
-    ):
-        raise DefinitionError(
-            f"{connection.where} cannot be rolled back by a journal: {what} {problem}. {remedy}, "
-            'or use PostgresAdapter(..., mode="template").'
-        )
+def problems(connection: Connection, catalog: Catalog) -> list[str]:
+    """Return what cannot be rolled back by a journal, each with its remedy."""
+    numbers = [*catalog.relations, *(sequence.number for sequence in catalog.sequences)]
+    return [
+        f"{connection.where} cannot be rolled back by a journal: {what} {problem}. {remedy}, "
+        'or use PostgresAdapter(..., mode="template").'
+        for problem, what, remedy in connection.execute(_PROBLEMS, [numbers] * 4)
+    ]
 
 
 _KINDS = {"f": "foreign table", "m": "materialized view"}
@@ -359,5 +362,4 @@ _PROBLEMS = """
     FROM unnest(%s::bigint[]) AS number
     JOIN pg_class ON oid = number::oid AND relkind IN ('r', 'p')
     WHERE row_security_active(number::oid)
-    LIMIT 1
 """

@@ -28,12 +28,17 @@ def claim(connection: Connection) -> None:
     except Failed as error:
         if not error.is_lock:
             raise
-        holders = [row[0] for row in connection.execute(_HOLDERS, _LOCK_HALVES)]
         raise SystemUnavailable(
-            f"{connection.where} is used by another run: {', '.join(holders) or 'it'} holds the "
+            f"{connection.where} is used by another run: "
+            f"{', '.join(holders(connection)) or 'it'} holds the "
             "lock of its journal. Two runs would roll back each other's changes: give each a "
             "database of its own, with PostgresAdapter.clone(dsn, worker_id), or end the other."
         ) from error
+
+
+def holders(connection: Connection) -> list[str]:
+    """Return the processes of the runs that use the journal of this database."""
+    return [row[0] for row in connection.execute(_HOLDERS, _LOCK_HALVES)]
 
 
 def recover(connection: Connection) -> str | None:
@@ -45,7 +50,7 @@ def recover(connection: Connection) -> str | None:
         schema of that name is not ours.
     :raises Failed: a table is locked.
     """
-    if not _is_there(connection):
+    if not is_there(connection):
         return None
     try:
         with connection.transaction():
@@ -73,11 +78,15 @@ def remove(connection: Connection) -> None:
     :raises SystemUnavailable: the schema is not ours.
     :raises Failed: a table is locked.
     """
-    if _is_there(connection):
+    if is_there(connection):
         connection.execute(f"DROP SCHEMA {JOURNAL} CASCADE")
 
 
-def _is_there(connection: Connection) -> bool:
+def is_there(connection: Connection) -> bool:
+    """Tell whether the database has a journal.
+
+    :raises SystemUnavailable: it has a schema of that name that is not ours.
+    """
     found = connection.execute(
         "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s",
         [JOURNAL],
@@ -138,7 +147,7 @@ def remove_journal(source: Any, *, lock_timeout: float = 5.0) -> str | None:
     connection = Connection(source, lock_timeout)
     try:
         claim(connection)
-        if not _is_there(connection):
+        if not is_there(connection):
             return None
         silence(connection)
         return recover(connection)

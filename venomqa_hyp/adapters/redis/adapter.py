@@ -1,12 +1,10 @@
 """The Redis system: checkpoints, rollback and observation of the keys of a server."""
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import attrs
 
 from venomqa_hyp.adapters.handles import Handle, HandleOwner
 from venomqa_hyp.adapters.redis.arguments import (
@@ -19,18 +17,18 @@ from venomqa_hyp.adapters.redis.marker import Marker
 from venomqa_hyp.adapters.redis.mirror import Mirror, Plan, Version, same_data
 from venomqa_hyp.adapters.redis.protocol import Command, ConnectionLost, milliseconds
 from venomqa_hyp.adapters.redis.reading import Reader
+from venomqa_hyp.adapters.redis.server import checked_server, info
 from venomqa_hyp.adapters.redis.showing import Databases, place_name
 from venomqa_hyp.adapters.redis.tracking import News, Tracker
 from venomqa_hyp.adapters.redis.values import Place, Reading
 from venomqa_hyp.core.observation import Observation
-from venomqa_hyp.errors import DefinitionError, RollbackError, SystemUnavailable
+from venomqa_hyp.errors import RollbackError, SystemUnavailable
 
 if TYPE_CHECKING:
     from redis import Redis
 
-    from venomqa_hyp.adapters.redis.connection import Address, Connection
+    from venomqa_hyp.adapters.redis.connection import Connection
 
-_OLDEST = (6, 0)
 _WITH_EXPIRETIME = (7, 0)
 _SHOWN = 5
 #: More names are read without transactions, where the server says what changed meanwhile.
@@ -82,6 +80,7 @@ class RedisAdapter(HandleOwner):
     :param tracking: let the server say what changed, where it can.
     :param allow_destructive: the name of a host that is not this machine, to use it all the same.
     :param timeout: seconds to wait for an answer of the server.
+    :ivar location: host and port or path of the server, and the database.
     :raises DefinitionError: an argument is wrong, redis-py is missing, or the server is a cluster,
         a replica, on another machine, or older than 6.0.
     :raises SystemUnavailable: the server does not answer, or refuses what is needed.
@@ -105,6 +104,7 @@ class RedisAdapter(HandleOwner):
 
         super().__init__(name)
         self._address = Address(source, timeout)
+        self.location = f"{self._address}, database {self._address.database}"
         refuse_other_machine(self._address, source, allow_destructive)
         self._prefix = checked_prefix(prefix)
         self._databases = checked_databases(databases, self._address.database)
@@ -114,7 +114,7 @@ class RedisAdapter(HandleOwner):
         self._marker = Marker(self._prefix, self._databases)
         self._tracker = Tracker(self._address, self._prefix, tracking)
         try:
-            self._server = _checked_server(self._info(), self._address)
+            self._server = checked_server(self._info(), self._address)
             self._base = self._look()
             killed = self._marker.leave(self._tracker.commands, self._base.digest)
             if killed is not None:
@@ -294,35 +294,7 @@ class RedisAdapter(HandleOwner):
             )
 
     def _info(self) -> dict[str, str]:
-        lines = self._tracker.commands.call("INFO").decode("utf-8", "replace").splitlines()
-        return dict(line.split(":", 1) for line in lines if ":" in line)
-
-
-@attrs.frozen
-class _Server:
-    """What does not change while the server runs."""
-
-    version: tuple[int, ...]
-    run_id: str
-
-
-def _checked_server(info: Mapping[str, str], address: "Address") -> _Server:
-    if info.get("cluster_enabled") == "1":
-        raise DefinitionError(
-            f"Redis {address} is part of a cluster, whose keys are on several servers: a cluster "
-            "cannot be rolled back. Run the service against a single server."
-        )
-    if info.get("role") != "master":
-        raise DefinitionError(
-            f"Redis {address} is a replica and cannot be written to: pass the URL of its master, "
-            f"{info.get('master_host')}:{info.get('master_port')}."
-        )
-    version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
-    if version < _OLDEST:
-        raise DefinitionError(
-            f"Redis {address} is version {info['redis_version']}; RedisAdapter needs 6.0 or newer."
-        )
-    return _Server(version, info["run_id"])
+        return info(self._tracker.commands)
 
 
 def _refuse_failures(

@@ -24,7 +24,7 @@ class File:
     """
 
     def __init__(self, path: str | os.PathLike[str], timeout: float) -> None:
-        self._path = _checked_path(path)
+        self._path = checked_path(path)
         self.where = f"SQLite database {self._path}"
         self._timeout = timeout
         self._file = self._identity()
@@ -222,7 +222,26 @@ def is_closed(error: sqlite3.Error) -> bool:
     return "closed database" in str(error)
 
 
-def _checked_path(path: str | os.PathLike[str]) -> Path:
+def existing_file(path: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of a database file.
+
+    :raises DefinitionError: it is no path of a file.
+    :raises SystemUnavailable: there is no file.
+    """
+    found = checked_path(path)
+    if not found.exists():
+        raise SystemUnavailable(
+            f"SQLite database {found} cannot be found. It is never created here: start the "
+            "application, or create its schema, first."
+        )
+    return found
+
+
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of what may be a database file.
+
+    :raises DefinitionError: it is no path of a file.
+    """
     text = os.fspath(path)
     if text in ("", ":memory:") or text.startswith("file::memory:"):
         raise DefinitionError(

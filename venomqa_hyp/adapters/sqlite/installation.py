@@ -12,6 +12,9 @@ from venomqa_hyp.adapters.sqlite.triggers import CREATED, NOTES, TRIGGERS, state
 #: None before Python 3.12.
 _ENABLE_TRIGGER: int | None = getattr(sqlite3, "SQLITE_DBCONFIG_ENABLE_TRIGGER", None)
 
+#: Whether the application's own triggers can be kept from firing.
+CAN_SWITCH_TRIGGERS = _ENABLE_TRIGGER is not None
+
 
 def install(connection: sqlite3.Connection) -> Catalog:
     """Install the journal, in the transaction that is open.
