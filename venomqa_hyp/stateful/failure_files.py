@@ -187,7 +187,7 @@ class FailureFolder:
         unreadable: list[Unreadable] = []
         for path in paths:
             try:
-                failure = _failure_from(_read(path))
+                failure = read_failure(path)
             except FileNotFoundError:
                 if path.is_symlink():
                     unreadable.append(Unreadable(path, "it is a link to nothing"))
@@ -222,7 +222,7 @@ def _says_the_same(saved: SavedFailure, failure: SavedFailure) -> bool:
 
 def _holds(path: Path, failure: SavedFailure) -> bool:
     try:
-        saved = _failure_from(_read(path))
+        saved = read_failure(path)
     except (OSError, ValueError):
         return False
     return (saved.machine, saved.name) == (failure.machine, failure.name)
@@ -325,6 +325,11 @@ def _read(path: Path) -> bytes:
     if len(content) > MAX_BYTES:
         raise ValueError(f"it has more than {MAX_BYTES} bytes")
     return content
+
+
+def read_failure(path: Path) -> SavedFailure:
+    """Return the failure that a file holds; ValueError and OSError say why there is none."""
+    return _failure_from(_read(path))
 
 
 def _failure_from(content: bytes) -> SavedFailure:

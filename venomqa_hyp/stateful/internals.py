@@ -34,7 +34,9 @@ from hypothesis.internal.conjecture import engine
 from hypothesis.internal.conjecture.choice import ChoiceNode, ChoiceTemplate
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import HypothesisProvider
+from hypothesis.reporting import with_reporter
 from hypothesis.stateful import STATE_MACHINE_RUN_LABEL, Bundle, RuleBasedStateMachine
+from hypothesis.statistics import collector, describe_statistics
 from hypothesis.strategies._internal.lazy import unwrap_strategies
 from hypothesis.strategies._internal.misc import BooleansStrategy
 from hypothesis.strategies._internal.numbers import IntegersStrategy
@@ -61,6 +63,12 @@ AdaptSettings = Callable[[Any, Settings], Settings]
 def identity(parts: Iterable[str]) -> bytes:
     """Return what tells the machines of different ``parts`` apart in Hypothesis's database."""
     return hashlib.sha384("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
+
+
+def state_machine_of(testcase: object) -> object:
+    """Return the class of state machine that a TestCase runs; ``None`` where it is no such."""
+    method = getattr(testcase, "runTest", None)
+    return getattr(method, "_hypothesis_state_machine_class", None)
 
 
 def in_final_replay() -> bool:
@@ -397,11 +405,45 @@ def _small_cache(wanted: bool) -> Iterator[None]:
         engine.CACHE_SIZE = _CACHE_SIZE
 
 
+def _set_seed_and_part(test: Any, seed: int | str | None, part: str) -> None:
+    """Give a test a seed, unless it has one or is to be the same each time, and its own key."""
+    has_seed = test._hypothesis_internal_use_seed is not None
+    if not has_seed and not test._hypothesis_internal_use_settings.derandomize:
+        test._hypothesis_internal_use_seed = seed
+    inner = test.hypothesis.inner_test
+    digest = getattr(inner, IDENTITY_ATTRIBUTE)
+    setattr(inner, IDENTITY_ATTRIBUTE, digest + part.encode())
+
+
+@contextmanager
+def shown_by_pytest(item: Any) -> Iterator[None]:
+    """Let Hypothesis's pytest plugin show what it shows of its own tests: statistics and reports.
+
+    :param item: of pytest, whose function is no Hypothesis test, but runs machines.
+    """
+    reports: list[str] = []
+    statistics: list[str] = []
+
+    def note(given: Any) -> None:
+        given["nodeid"] = item.nodeid
+        statistics.append(describe_statistics(given))
+        item.hypothesis_statistics = "\n\n".join(statistics)
+
+    try:
+        observed: Any = collector
+        with observed.with_value(note), with_reporter(lambda text: reports.append(str(text))):
+            yield
+    finally:
+        if reports:
+            item.hypothesis_report_information = "\n".join(reports)
+
+
 def install(
     is_ours: Callable[[Any], bool],
     adapt: AdaptSettings,
     scope: Callable[[Any, Settings | None], AbstractContextManager[None]],
     starts_over: Callable[[Any], bool],
+    seed_and_part: Callable[[], tuple[int | str | None, str]],
 ) -> None:
     """Give every state machine test a scope for runs, and ours the settings they need.
 
@@ -410,6 +452,8 @@ def install(
         an error.
     :param scope: called with machine and settings; entered before the first test case and left
         after the last.
+    :param seed_and_part: returns the seed of tests that have none, or ``None``, and what parts
+        their key in the database from that of other tests of the machine.
     """
     _venomqa_hyp_hypothesis.register()  # entry points may be switched off
     original = hypothesis.stateful.get_state_machine_test
@@ -426,6 +470,8 @@ def install(
         test = cast(
             Callable[[], None], original(state_machine_factory, settings=settings, **options)
         )
+        if ours:
+            _set_seed_and_part(test, *seed_and_part())
 
         @functools.wraps(test)
         def scoped() -> None:

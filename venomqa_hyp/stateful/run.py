@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic, perf_counter
 
 from hypothesis.errors import HypothesisException
@@ -66,6 +67,8 @@ class Run:
     :param seconds: time for all of it.
     :param is_whole: whether these are all test cases of a machine, and not one driven by hand.
     :ivar stopped: what ended all test cases.
+    :ivar fixed: failures of earlier runs that do not show any more, in words.
+    :ivar files: name of a failure -> the file that it was written to.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Run:
         self.stopped: BaseException | None = None
         self.test_cases = 0
         self.fixed: list[str] = []
+        self.files: dict[str, Path] = {}
         self.is_whole = is_whole
         self._settles_divergence = False
         self._starts_over = False
@@ -134,6 +138,8 @@ class Run:
         recorder = self.session.recorder
         transcript = Transcript() if final else None
         if not self.definition.rollback:
+            if not (final or self.ledger.failing or self.budget.has_time()):
+                raise StopRun
             return Walk(recorder, live=True, transcript=transcript)
         if final or not self.settler.is_recorded:
             self.session.renew()
@@ -368,6 +374,7 @@ class Run:
             divergence=self.divergence,
             distrusted=tuple(sorted(recorder.distrusted)),
             exhausted=self.guidance.exhausted if self.divergence is None else None,
+            ended_by="" if self.budget.has_time() else "time_limit",
             volatile=executor.knowledge.volatile,
             late_writes=executor.latecomers.described,
             refuted=tuple(item.reason for item in self.ledger.of(Status.REFUTED)),

@@ -12,6 +12,7 @@ from hypothesis.errors import Flaky, HypothesisException
 from venomqa_hyp.errors import DivergenceError, InvariantViolated, VenomError
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failures import Status
+from venomqa_hyp.stateful.overrides import overridden, overrides
 from venomqa_hyp.stateful.run import OnStep, Run, StartOver, StopRun
 from venomqa_hyp.stateful.settler import steps_of
 from venomqa_hyp.world import acknowledge, ending_in_order
@@ -67,13 +68,14 @@ def find_run(machine: type, definition: Definition) -> tuple[Run, bool]:
     """Return the run of a machine, and whether it belongs to the machine's instance alone."""
     scope = _scope.get()
     if scope is None:
-        return Run(definition, on_step=_on_step.get()), True
+        return Run(overridden(definition), on_step=_on_step.get()), True
     if machine not in scope.runs:
         scope.runs[machine] = Run(
-            definition,
+            overridden(definition),
             shrinks=scope.shrinks,
             step_count=scope.step_count,
             multiple=scope.multiple,
+            seconds=overrides().seconds,
             on_step=_on_step.get(),
             is_whole=True,
         )
@@ -102,6 +104,7 @@ def end_run(machine: object, run: Run) -> None:
     found = _found(run, coming)
     try:
         nothing = run.is_whole and run.test_cases and not (found or coming or run.stopped)
+        nothing = nothing and run.budget.has_time()
         problem = _close(machine, run, found_nothing=bool(nothing)) or problem
     except VenomError as error:
         problem = error
@@ -174,6 +177,7 @@ def _close(machine: Any, run: Run, *, found_nothing: bool) -> Exception | None:
     summary = run.close()
     if summary is not None:
         machine.last_run = summary
+        overrides().on_end(machine.__name__, run, summary)
     return problem
 
 
