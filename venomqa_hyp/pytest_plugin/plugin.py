@@ -34,6 +34,7 @@ from venomqa_hyp.stateful import (
     Overrides,
     Run,
     VenomStateMachine,
+    add_statistics,
     machine_of,
     overrides,
     overriding,
@@ -129,6 +130,7 @@ class Plugin:
         report = yield
         if call.when == "call" and (records := item.stash.get(_RUNS, None)):
             report.venomqa_runs = records  # type: ignore[attr-defined]
+            add_statistics(item, "; ".join(record["line"] for record in records))
         return report
 
     def runner(self, request: pytest.FixtureRequest) -> "Runner":
@@ -178,7 +180,7 @@ class Plugin:
 
     def note(self, records: Iterable[RunRecord]) -> None:
         """Take over what the runs of an item did."""
-        self.records.extend(records)
+        self.records = sorted([*self.records, *records], key=lambda item: item["name"])
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports, once for all workers."""

@@ -3,7 +3,12 @@
 from venomqa_hyp.stateful.failure_files import SavedFailure, read_failure
 from venomqa_hyp.stateful.guidance import ActionDraws
 from venomqa_hyp.stateful.idle import IdleActionWarning
-from venomqa_hyp.stateful.internals import as_in_test_case, shown_by_pytest, state_machine_of
+from venomqa_hyp.stateful.internals import (
+    add_statistics,
+    as_in_test_case,
+    shown_by_pytest,
+    state_machine_of,
+)
 from venomqa_hyp.stateful.machine import VenomStateMachine, machine_of, venom_machine
 from venomqa_hyp.stateful.overrides import (
     FixtureWorld,
@@ -28,6 +33,7 @@ __all__ = [
     "Run",
     "SavedFailure",
     "VenomStateMachine",
+    "add_statistics",
     "as_in_test_case",
     "machine_of",
     "overrides",

@@ -438,10 +438,19 @@ def shown_by_pytest(item: Any) -> Iterator[None]:
             item.hypothesis_report_information = "\n".join(reports)
 
 
+def add_statistics(item: Any, text: str) -> None:
+    """Let Hypothesis's pytest plugin show a text for an item of which it has no statistics.
+
+    It has none of a run that we ended, since nothing was left to do.
+    """
+    if not hasattr(item, "hypothesis_statistics"):
+        item.hypothesis_statistics = f"{item.nodeid}:\n\n  - {text}"
+
+
 def install(
     is_ours: Callable[[Any], bool],
     adapt: AdaptSettings,
-    scope: Callable[[Any, Settings | None], AbstractContextManager[None]],
+    scope: Callable[[Any, Settings | None], AbstractContextManager[bool]],
     starts_over: Callable[[Any], bool],
     seed_and_part: Callable[[], tuple[int | str | None, str]],
 ) -> None:
@@ -451,7 +460,7 @@ def install(
     :param starts_over: ``(machine) -> whether to begin anew``, asked when the test cases end with
         an error.
     :param scope: called with machine and settings; entered before the first test case and left
-        after the last.
+        after the last. It says whether there are to be any.
     :param seed_and_part: returns the seed of tests that have none, or ``None``, and what parts
         their key in the database from that of other tests of the machine.
     """
@@ -476,10 +485,11 @@ def install(
         @functools.wraps(test)
         def scoped() -> None:
             __tracebackhide__ = True
-            with scope(state_machine_factory, settings), _small_cache(ours):
-                while True:
+            with scope(state_machine_factory, settings) as goes_on, _small_cache(ours):
+                while goes_on:
                     try:
-                        return test()
+                        test()
+                        goes_on = False
                     except BaseException:
                         if not starts_over(state_machine_factory):
                             raise

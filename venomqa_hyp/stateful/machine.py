@@ -353,7 +353,7 @@ def _copied(value: object) -> Any:
 
 
 @contextmanager
-def _scope(machine: Any, given: Settings | None) -> Iterator[None]:
+def _scope(machine: Any, given: Settings | None) -> Iterator[bool]:
     __tracebackhide__ = True
     shrinks = given is None or Phase.shrink in given.phases
     chosen = given or Settings()
@@ -366,7 +366,7 @@ def _scope(machine: Any, given: Settings | None) -> Iterator[None]:
         if _is_ours(machine):
             run, _ = find_run(machine, machine.venom_definition)
             replay(run, problems, is_kept=is_kept(given))
-        yield
+        yield overrides().replay is None or not _is_ours(machine)
     for problem in problems:
         raise problem
 

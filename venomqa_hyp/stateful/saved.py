@@ -46,14 +46,13 @@ def replay(run: Run, problems: list[Warning], *, is_kept: bool) -> None:
 
     :param problems: as of :func:`save_confirmed`.
     :param is_kept: whether there are failure files.
-    :raises StopRun: nothing is to be generated.
+    :raises StopRun: they cannot be executed.
     """
     __tracebackhide__ = True
     try:
         if chosen := overrides().replay:
             replay_one(run, chosen)
-            raise StopRun
-        if run.definition.rollback and is_kept:
+        elif run.definition.rollback and is_kept:
             folder = FailureFolder()
             save_confirmed(run, folder, problems)
             replay_saved(run, folder)

@@ -11,6 +11,7 @@ from venomqa_hyp.adapters.mysql.rows import observed_tables
 from venomqa_hyp.adapters.recovery import recovered, warn_of_recovery
 from venomqa_hyp.adapters.sql import Choice, Journal, refuse_unknown_mode
 from venomqa_hyp.adapters.sql.safety import check_destructive
+from venomqa_hyp.core.redaction import Redaction
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
 _TOUCHES = (
@@ -88,6 +89,7 @@ class MySQLAdapter(Journal):
             store.close()
             raise
         self.mode = "journal"
+        self.location = Redaction().text(source)
 
 
 def _open_store(target: Target, choice: Choice, lock_timeout: float, name: str) -> JournalStore:

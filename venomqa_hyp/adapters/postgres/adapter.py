@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import attrs
 
+from venomqa_hyp.adapters.postgres.databases import url_of
 from venomqa_hyp.adapters.postgres.driver import NOT_ALLOWED, Failed
 from venomqa_hyp.adapters.postgres.isolation import clone
 from venomqa_hyp.adapters.postgres.journal import Options, open_journal
@@ -103,6 +104,8 @@ class PostgresAdapter(Front):
             source, mode, sequences, seed, allow_cancel, allow_destructive, warm_up, common
         )
         super().__init__(name, _choose(options))
+        if not _is_shared(source):
+            self.location = f"psql '{url_of(source, password=False)}'"
 
 
 @attrs.frozen

@@ -105,6 +105,9 @@ class RedisAdapter(HandleOwner):
 
         super().__init__(name)
         self._address = Address(source, timeout)
+        address = self._address
+        where = f"-s {address.path}" if address.path else f"-h {address.host} -p {address.port}"
+        self.location = f"redis-cli {where} -n {address.database}"
         refuse_other_machine(self._address, source, allow_destructive)
         self._prefix = checked_prefix(prefix)
         self._databases = checked_databases(databases, self._address.database)

@@ -90,6 +90,8 @@ class SQLiteAdapter(Front):
         super().__init__(
             name, _choose(path_or_connection, _Options(mode, choice, lock_timeout, name))
         )
+        if not isinstance(path_or_connection, sqlite3.Connection):
+            self.location = f"sqlite3 '{os.fspath(path_or_connection)}'"
 
 
 @attrs.frozen
