@@ -19,6 +19,7 @@ from types import ModuleType
 import attrs
 import pytest
 from hypothesis import settings
+from plugin_options import PLUGIN
 
 from venomqa_hyp import World
 
@@ -140,9 +141,14 @@ def run_commands(block: Block, where: str) -> None:
 
 
 def run_pytest(arguments: list[str]) -> str:
-    command = [sys.executable, "-m", "pytest", "--color=no", "--hypothesis-seed=0", *arguments]
+    options = ["--color=no", "--hypothesis-seed=0", *PLUGIN]
+    command = [sys.executable, "-m", "pytest", *options, *arguments]
     return subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ).stdout
 
 

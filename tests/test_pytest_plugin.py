@@ -61,7 +61,7 @@ def within_payment(world):
 CONFTEST = """
 import pytest
 from hypothesis import settings
-from shop import open_shop
+from refunding_shop import open_shop
 
 settings.register_profile("nested", database=None, deadline=None)
 settings.load_profile("nested")
@@ -72,7 +72,9 @@ def world():
     with open_shop() as world:
         yield world
 """
-IMPORTS = "from venomqa_hyp import venom_machine, world_from_fixture\nfrom shop import *\n"
+IMPORTS = (
+    "from venomqa_hyp import venom_machine, world_from_fixture\nfrom refunding_shop import *\n"
+)
 GOOD = 'TestShop = venom_machine(world_from_fixture("world"), [pay, refund]).TestCase\n'
 BAD = GOOD.replace("[pay, refund]", "[pay, refund], [within_payment]")
 
@@ -84,7 +86,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a pytest over a test file beside the shop, in this process."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_TESTRUNUID", raising=False)
-    pytester.makepyfile(shop=SHOP)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())  # not the terminal of who runs this
+    pytester.makepyfile(refunding_shop=SHOP)
     pytester.makeconftest(CONFTEST)
 
     def run(test: str, *options: str) -> pytest.RunResult:

@@ -119,7 +119,8 @@ class Plugin:
             if not is_hypothesis_test(getattr(item, "obj", None)):
                 stack.enter_context(shown_by_pytest(item))
             stack.enter_context(overriding(self._overrides(item)))
-            stack.enter_context(_live_line(item.config))
+            if self.replay is None:
+                stack.enter_context(_live_line(item.config))
             return (yield)
 
     @pytest.hookimpl(wrapper=True)

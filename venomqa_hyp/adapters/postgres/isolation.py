@@ -52,7 +52,8 @@ def clone(
     :raises DefinitionError: the id is no plain word, or the database is refused.
     :raises SystemUnavailable: the database is in use, or cannot be copied.
     """
-    worker_id = worker_id or os.environ.get("PYTEST_XDIST_WORKER", "main")
+    if worker_id is None:
+        worker_id = os.environ.get("PYTEST_XDIST_WORKER", "main")
     if not _WORKER.fullmatch(worker_id):
         raise DefinitionError(
             f"worker_id={worker_id!r} becomes a part of the name of a database, and can have up to "
