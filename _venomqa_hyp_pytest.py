@@ -50,12 +50,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the seed; xdist's workers take that of the controller."""
-    given = config.getoption("--hypothesis-seed", None)
-    chosen = random.randint(0, LARGEST_SEED) if given is None else given
-    hooks = _Hooks(config, getattr(config, "workerinput", {}).get("venomqa_seed", chosen))
+    seed = getattr(config, "workerinput", {}).get("venomqa_seed", _seed(config))
+    hooks = _Hooks(config, seed)
     config.pluginmanager.register(hooks, "venomqa-hooks")
     if any(config.getoption(f"venomqa_{name}") for name in _OPTIONS):
         hooks.load()
+
+
+def _seed(config: pytest.Config) -> int | str:
+    """Return the seed that was given, as Hypothesis reads it, or one chosen now."""
+    given = config.getoption("--hypothesis-seed", None)
+    if given is None:
+        return random.randint(0, LARGEST_SEED)
+    try:
+        return int(given)
+    except ValueError:
+        return str(given)
 
 
 class _Hooks:

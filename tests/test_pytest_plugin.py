@@ -300,18 +300,31 @@ def test_the_time_is_shared() -> None:
     assert clock.take(is_machine=True) == 0
 
 
+NUMBERS = """
+from hypothesis import strategies as st
+
+@action(arguments={"number": st.integers()})
+def note(api, context, number):
+    api["number"] = number
+
+TestNumbers = venom_machine(world_from_fixture("world"), [note]).TestCase
+"""
+
+
 def test_the_header_has_the_seed_that_repeats_the_run(run: Run, pytester: pytest.Pytester) -> None:
-    """The same executions, in the same order."""
-    pytester.makefile(".toml", pyproject="[tool.pytest.ini_options]\n")
-    options = ["--venomqa-report=report.json", "--venomqa-max-examples=5"]
-    printed = run(BAD, *options).stdout.str()
-    first = [item["message"] for item in report(pytester)["violations"]], report(pytester)["graph"]
+    """The same executions, in the same order; without it there are others."""
+    graphs = []
+    options = ["--venomqa-report=report.json", "--venomqa-max-examples=3"]
+    printed = run(NUMBERS, *options).stdout.str()
+    graphs.append(report(pytester)["graph"])
     seed = re.search(r"venomqa: repeat with (--hypothesis-seed=\d+)\n", printed)
     assert seed is not None, printed
-    printed = run(BAD, *options, seed[1]).stdout.str()
-    assert seed[0] in printed
-    second = report(pytester)
-    assert ([item["message"] for item in second["violations"]], second["graph"]) == first
+    for more in ([seed[1]], ["--hypothesis-seed=5"], ["--hypothesis-seed=random-word"]):
+        assert f"venomqa: repeat with {more[0]}\n" in run(NUMBERS, *options, *more).stdout.str()
+        graphs.append(report(pytester)["graph"])
+    drawn = [[edge["arguments"] for edge in graph["edges"]] for graph in graphs]
+    assert drawn[0] == drawn[1]
+    assert len({str(item) for item in drawn}) == 3
 
 
 def test_a_session_ends_with_what_each_machine_did(run: Run) -> None:

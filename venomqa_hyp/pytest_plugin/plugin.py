@@ -115,8 +115,9 @@ class Plugin:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Let the options hold for all machines that an item runs."""
         __tracebackhide__ = True
+        item.stash[_RUNS] = []
         with ExitStack() as stack:
-            if not is_hypothesis_test(getattr(item, "obj", None)):
+            if _runs_machines(item) and not is_hypothesis_test(getattr(item, "obj", None)):
                 stack.enter_context(shown_by_pytest(item))
             stack.enter_context(overriding(self._overrides(item)))
             if self.replay is None:
@@ -154,7 +155,7 @@ class Plugin:
 
     def _ended(self, item: pytest.Item, name: str, run: Run, result: ExplorationResult) -> None:
         self.clock.spend(result.duration)
-        records = item.stash.setdefault(_RUNS, [])
+        records = item.stash[_RUNS]
         label = item.nodeid.replace("::runTest", "")
         if records:
             label = f"{label} {name} {len(records) + 1}"
@@ -328,9 +329,9 @@ def _runs_machines(item: pytest.Item) -> bool:
 
 
 def _part(item: pytest.Item) -> str:
-    """Return what tells an item apart from others of the same function."""
+    """Return what tells the machine of an item apart from those of other parameters."""
     call = getattr(item, "callspec", None)
-    return "" if call is None else f"[{call.id}]"
+    return f"[{call.id}]" if call is not None and _runs_machines(item) else ""
 
 
 def _may_be(item: pytest.Item, identity: str) -> bool:

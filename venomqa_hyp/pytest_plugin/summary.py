@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from venomqa_hyp import reporters
 from venomqa_hyp.core import ExplorationResult, Violation
+from venomqa_hyp.core.redaction import REDACTED, Redaction
 from venomqa_hyp.reporters.summary import seen, violation_title
 from venomqa_hyp.stateful import Run, watching
 from venomqa_hyp.world import World
@@ -106,13 +107,18 @@ def _first_lines(violation: Violation) -> list[str]:
 
 def places(world: World) -> Iterator[str]:
     """Yield how to reach the API and each system, and what each system shows."""
-    yield f"api: {getattr(world.api, 'base_url', '') or type(world.api).__name__}"
+    redaction = Redaction()
+    url = redaction.text(str(getattr(world.api, "base_url", "")))
+    yield f"api: {url or type(world.api).__name__}"
     observations = world.observe().observations
     for name, system in world.systems.items():
         location = getattr(system, "location", "") or type(system).__name__
         yield f"{name}: {location}"
         yield f"  {observations[name].summary}"
-    yield f"context: {dict(world.context)}"
+    context = {
+        key: REDACTED if redaction.hides(key) else held for key, held in world.context.items()
+    }
+    yield f"context: {redaction.text(str(context))}"
 
 
 def _counted(number: int, noun: str) -> str:
