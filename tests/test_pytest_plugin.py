@@ -5,12 +5,14 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
+import hypothesis.core
 import pytest
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from junitparser import JUnitXml
 from plugin_options import PLUGIN
@@ -20,6 +22,7 @@ from venomqa_hyp.adapters import MemoryAdapter
 from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.pytest_plugin import summary
 from venomqa_hyp.pytest_plugin.options import SharedTime
+from venomqa_hyp.stateful import Overrides, overriding
 from venomqa_hyp.testing import WorkerNames, worker_names
 
 #: A shop that refunds more than was paid, and Worlds of it that say when they are closed.
@@ -82,10 +85,13 @@ Run = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Run a pytest over a test file beside the shop, in this process."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_TESTRUNUID", raising=False)
+    # A pytest in this process leaves its seed and its profile behind.
+    monkeypatch.setattr(hypothesis.core, "global_force_seed", None)
+    profile = settings.get_current_profile_name()
     monkeypatch.setattr(sys, "stdin", io.StringIO())  # not the terminal of who runs this
     pytester.makepyfile(refunding_shop=SHOP)
     pytester.makeconftest(CONFTEST)
@@ -94,7 +100,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
         pytester.makepyfile(test_shop=IMPORTS + test)
         return pytester.runpytest_inprocess("-p", "no:cacheprovider", *PLUGIN, *options)
 
-    return run
+    yield run
+    settings.load_profile(profile)
 
 
 def report(pytester: pytest.Pytester, name: str = "report.json") -> dict:
@@ -214,7 +221,10 @@ def wait(api, context):
 def test_without_pytest_the_error_says_what_to_do() -> None:
     """Nobody can be asked for a fixture in a script."""
     machine = venom_machine(world_from_fixture("world"), [wait])
-    with pytest.raises(DefinitionError, match=r"run that with pytest.*def test_shop\(venom, world"):
+    with (
+        overriding(Overrides()),  # as in a script, whatever runs this
+        pytest.raises(DefinitionError, match=r"run that with pytest.*def test_shop\(venom, world"),
+    ):
         run_state_machine_as_test(machine)
 
 
