@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -501,10 +501,9 @@ def test_two(venom, world): venom(world, [pay, refund])
 def test_the_live_line_is_overwritten_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """It stands behind what pytest has printed on the line, and never wraps."""
     stream = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setattr(summary, "SECONDS_BETWEEN_UPDATES", 0.0)
     writer = SimpleNamespace(fullwidth=40, width_of_current_line=13)
-    capture = SimpleNamespace(global_and_fixture_disabled=nullcontext)
+    capture = SimpleNamespace(global_and_fixture_disabled=lambda: redirect_stdout(stream))
     shop = MemoryAdapter(name="shop")
     machine = venom_machine(World(shop, {"shop": shop}), [wait])
     with summary.live_line(capture, writer):
