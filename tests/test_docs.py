@@ -20,6 +20,7 @@ from types import ModuleType
 import attrs
 import pytest
 from hypothesis import settings
+from plugin_options import PLUGIN
 
 from venomqa_hyp import World
 
@@ -34,7 +35,7 @@ LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")
 VENOMQA = [sys.executable, "-c", "import sys; from venomqa_hyp.cli import main; sys.exit(main())"]
 #: Program of a console block -> what runs it.
 RUNS = {
-    "pytest": [sys.executable, "-m", "pytest", "--color=no", "--hypothesis-seed=0"],
+    "pytest": [sys.executable, "-m", "pytest", "--color=no", "--hypothesis-seed=0", *PLUGIN],
     "venomqa": VENOMQA,
 }
 

@@ -7,8 +7,10 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 from postgres_shop import dump, shop
+from psycopg.conninfo import conninfo_to_dict
 
 from venomqa_hyp.adapters import PostgresAdapter
+from venomqa_hyp.adapters.postgres.databases import conninfo_of, url_of
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
 
@@ -28,6 +30,8 @@ def test_a_clone_is_separate_and_dropped(postgres_url: str, dsn: str) -> None:
     """It holds what the template holds, and can be rolled back without further permission."""
     before = dump(dsn)
     with PostgresAdapter.clone(dsn, "gw0") as database:
+        assert dump(database.dsn) == dump(database.url)
+        assert database.url.startswith("postgresql://")
         assert dump(database.dsn)["customers"] == [(1, "ada")]
         adapter = PostgresAdapter(database.dsn)
         with psycopg.connect(database.dsn, autocommit=True) as application:
@@ -89,3 +93,37 @@ def test_a_template_in_use_is_named(dsn: str) -> None:
             PostgresAdapter.clone(dsn, "gw0", lock_timeout=0.2),
         ):
             pass
+
+
+def test_the_worker_of_xdist_is_known(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session fixture needs no other fixture for it."""
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw7")
+    with PostgresAdapter.clone(dsn) as database:
+        assert database.name.endswith("_gw7")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "postgresql://me:p%40ss%2F@127.0.0.1:5432/shop_test",
+        "host=/var/run/postgresql dbname='my shop' user=a password='x y'",
+        "postgresql://postgres@[::1]:5433/x?application_name=a%20b&connect_timeout=3",
+        "dbname=shop_test",
+        "host=a,b port=1,2 dbname=q",
+    ],
+)
+def test_a_url_leads_where_the_dsn_does(source: str) -> None:
+    """Whatever it is made of; without the password it can be shown."""
+    parts = conninfo_to_dict(source)
+    assert conninfo_to_dict(url_of(source)) == parts
+    parts.pop("password", None)
+    assert conninfo_to_dict(url_of(source, password=False)) == parts
+
+
+def test_an_adapter_says_how_a_person_connects(dsn: str) -> None:
+    """Without a password, which would be printed."""
+    secret = conninfo_of(dsn, password="hunter2")
+    adapter = PostgresAdapter(secret)
+    adapter.close()
+    assert adapter.location.startswith("psql 'postgresql://")
+    assert "hunter2" not in adapter.location

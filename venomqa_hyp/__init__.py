@@ -18,7 +18,7 @@ from venomqa_hyp.core import (
     invariant,
 )
 from venomqa_hyp.explore import BFS, DFS, MCTS, CoverageGuided, Novelty, Random, Weighted
-from venomqa_hyp.stateful import venom_machine
+from venomqa_hyp.stateful import venom_machine, world_from_fixture
 from venomqa_hyp.world import Checkpoint, Context, Rollbackable, World
 
 __all__ = [
@@ -50,4 +50,5 @@ __all__ = [
     "from_context",
     "invariant",
     "venom_machine",
+    "world_from_fixture",
 ]

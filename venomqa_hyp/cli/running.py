@@ -34,7 +34,7 @@ from venomqa_hyp.explore import (
 )
 from venomqa_hyp.reporters.console import Console
 from venomqa_hyp.reporters.terminal import open_terminal
-from venomqa_hyp.stateful import has_seed, watching
+from venomqa_hyp.stateful import Overrides, has_seed, overriding, watching
 from venomqa_hyp.stateful.failure_files import FailureFolder
 
 OK, FOUND, USAGE, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -207,7 +207,8 @@ def run_machine(target: Target, update: OnProgress, limits: Limits) -> Outcome:
     machine.last_run = None
     error: BaseException | None = None
     try:
-        with watching(update, seconds=limits.seconds or math.inf):
+        overridden = Overrides(seconds=limits.seconds or math.inf)
+        with watching(update), overriding(overridden):
             run_state_machine_as_test(machine, settings=chosen)
     except (Exception, KeyboardInterrupt) as raised:
         error = raised

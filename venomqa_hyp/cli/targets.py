@@ -18,7 +18,7 @@ from hypothesis import settings as Settings  # noqa: N812  # it is a class
 
 from venomqa_hyp.agent import Agent
 from venomqa_hyp.errors import DefinitionError, VenomError
-from venomqa_hyp.stateful import VenomStateMachine, machine_of
+from venomqa_hyp.stateful import VenomStateMachine, state_machine_of
 from venomqa_hyp.stateful.definition import Definition
 
 _PATTERNS = ("test_*.py", "*_test.py")
@@ -156,7 +156,7 @@ def _target(name: str, value: Any) -> Target | None:
         return Target(name, value, None)
     if not isinstance(value, type):
         return None
-    machine = value if issubclass(value, VenomStateMachine) else machine_of(value)
+    machine = value if issubclass(value, VenomStateMachine) else state_machine_of(value)
     if machine is None or not issubclass(machine, VenomStateMachine):
         return None
     if getattr(machine, "venom_definition", None) is None:

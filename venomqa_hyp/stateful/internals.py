@@ -34,7 +34,9 @@ from hypothesis.internal.conjecture import engine
 from hypothesis.internal.conjecture.choice import ChoiceNode, ChoiceTemplate
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import HypothesisProvider
+from hypothesis.reporting import with_reporter
 from hypothesis.stateful import STATE_MACHINE_RUN_LABEL, Bundle, RuleBasedStateMachine
+from hypothesis.statistics import collector, describe_statistics
 from hypothesis.strategies._internal.lazy import unwrap_strategies
 from hypothesis.strategies._internal.misc import BooleansStrategy
 from hypothesis.strategies._internal.numbers import IntegersStrategy
@@ -61,6 +63,12 @@ AdaptSettings = Callable[[Any, Settings], Settings]
 def identity(parts: Iterable[str]) -> bytes:
     """Return what tells the machines of different ``parts`` apart in Hypothesis's database."""
     return hashlib.sha384("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
+
+
+def state_machine_of(testcase: object) -> type | None:
+    """Return the class of state machine that a TestCase runs; ``None`` where it is no such."""
+    method = getattr(testcase, "runTest", None)
+    return getattr(method, "_hypothesis_state_machine_class", None)
 
 
 def in_final_replay() -> bool:
@@ -397,11 +405,54 @@ def _small_cache(wanted: bool) -> Iterator[None]:
         engine.CACHE_SIZE = _CACHE_SIZE
 
 
+def _set_seed_and_part(test: Any, seed: int | str | None, part: str) -> None:
+    """Give a test a seed, unless it has one or is to be the same each time, and its own key."""
+    has_seed = test._hypothesis_internal_use_seed is not None
+    if not has_seed and not test._hypothesis_internal_use_settings.derandomize:
+        test._hypothesis_internal_use_seed = seed
+    inner = test.hypothesis.inner_test
+    digest = getattr(inner, IDENTITY_ATTRIBUTE)
+    setattr(inner, IDENTITY_ATTRIBUTE, digest + part.encode())
+
+
+@contextmanager
+def shown_by_pytest(item: Any) -> Iterator[None]:
+    """Let Hypothesis's pytest plugin show what it shows of its own tests: statistics and reports.
+
+    :param item: of pytest, whose function is no Hypothesis test, but runs machines.
+    """
+    reports: list[str] = []
+    statistics: list[str] = []
+
+    def note(given: Any) -> None:
+        given["nodeid"] = item.nodeid
+        statistics.append(describe_statistics(given))
+        item.hypothesis_statistics = "\n\n".join(statistics)
+
+    try:
+        observed: Any = collector
+        with observed.with_value(note), with_reporter(lambda text: reports.append(str(text))):
+            yield
+    finally:
+        if reports:
+            item.hypothesis_report_information = "\n".join(reports)
+
+
+def add_statistics(item: Any, text: str) -> None:
+    """Let Hypothesis's pytest plugin show a text for an item of which it has no statistics.
+
+    It has none of a run that we ended, since nothing was left to do.
+    """
+    if not hasattr(item, "hypothesis_statistics"):
+        item.hypothesis_statistics = f"{item.nodeid}:\n\n  - {text}"
+
+
 def install(
     is_ours: Callable[[Any], bool],
     adapt: AdaptSettings,
-    scope: Callable[[Any, Settings | None], AbstractContextManager[None]],
+    scope: Callable[[Any, Settings | None], AbstractContextManager[bool]],
     starts_over: Callable[[Any], bool],
+    seed_and_part: Callable[[], tuple[int | str | None, str]],
 ) -> None:
     """Give every state machine test a scope for runs, and ours the settings they need.
 
@@ -409,7 +460,9 @@ def install(
     :param starts_over: ``(machine) -> whether to begin anew``, asked when the test cases end with
         an error.
     :param scope: called with machine and settings; entered before the first test case and left
-        after the last.
+        after the last. It says whether there are to be any.
+    :param seed_and_part: returns the seed of tests that have none, or ``None``, and what parts
+        their key in the database from that of other tests of the machine.
     """
     _venomqa_hyp_hypothesis.register()  # entry points may be switched off
     original = hypothesis.stateful.get_state_machine_test
@@ -426,14 +479,17 @@ def install(
         test = cast(
             Callable[[], None], original(state_machine_factory, settings=settings, **options)
         )
+        if ours:
+            _set_seed_and_part(test, *seed_and_part())
 
         @functools.wraps(test)
         def scoped() -> None:
             __tracebackhide__ = True
-            with scope(state_machine_factory, settings), _small_cache(ours):
-                while True:
+            with scope(state_machine_factory, settings) as goes_on, _small_cache(ours):
+                while goes_on:
                     try:
-                        return test()
+                        test()
+                        goes_on = False
                     except BaseException:
                         if not starts_over(state_machine_factory):
                             raise
@@ -441,12 +497,6 @@ def install(
         return scoped
 
     hypothesis.stateful.get_state_machine_test = get_state_machine_test
-
-
-def machine_of(test_case: type) -> type | None:
-    """Return the machine that a ``TestCase`` runs; ``None`` where it is of another kind."""
-    run_test = getattr(test_case, "runTest", None)
-    return getattr(run_test, "_hypothesis_state_machine_class", None)
 
 
 def has_seed(machine: type) -> bool:

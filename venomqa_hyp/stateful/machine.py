@@ -11,7 +11,6 @@ from typing import Any, TypeVar, cast
 from hypothesis import Phase, reject
 from hypothesis import settings as Settings  # noqa: N812  # it is a class
 from hypothesis import strategies as st
-from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.stateful import (
     MultipleResults,
     RuleBasedStateMachine,
@@ -26,12 +25,12 @@ from venomqa_hyp.errors import DefinitionError, WorldError
 from venomqa_hyp.explore import Diverged, Draft, Failure, Position, Strategy
 from venomqa_hyp.stateful import internals
 from venomqa_hyp.stateful.definition import Definition, WorldSource, check_name, define
-from venomqa_hyp.stateful.failure_files import FailureFolder
 from venomqa_hyp.stateful.failures import Status
-from venomqa_hyp.stateful.run import Run, StopRun
-from venomqa_hyp.stateful.saved import replay_saved, save_confirmed
+from venomqa_hyp.stateful.overrides import overrides
+from venomqa_hyp.stateful.run import StopRun
+from venomqa_hyp.stateful.saved import replay
 from venomqa_hyp.stateful.scope import end_run, find_run, run_scope
-from venomqa_hyp.stateful.settings import adapted, default_settings
+from venomqa_hyp.stateful.settings import adapted, default_settings, is_kept
 from venomqa_hyp.stateful.walk import Failed, Walk
 from venomqa_hyp.values import snapshot
 from venomqa_hyp.world import Context, World, acknowledge
@@ -68,14 +67,39 @@ def venom_machine(
         run, ``"warn"`` goes on without its record, and executes every step again.
     :raises DefinitionError: says which part cannot work, and what to write instead.
     """
+    caller = sys._getframe(1)
+    return machine_of(
+        caller.f_globals.get("__name__", __name__),
+        caller.f_code.co_qualname,
+        world,
+        actions,
+        invariants,
+        name=name,
+        strategy=strategy,
+        rollback=rollback,
+        on_divergence=on_divergence,
+    )
+
+
+def machine_of(
+    module: str,
+    function: str,
+    world: WorldSource,
+    actions: Iterable[Action],
+    invariants: Iterable[Invariant],
+    *,
+    name: str,
+    strategy: Strategy | None,
+    rollback: bool,
+    on_divergence: str,
+) -> type["VenomStateMachine"]:
+    """Return what :func:`venom_machine` returns where a function of a module calls it."""
     if not isinstance(name, str) or not name.isidentifier():
         raise DefinitionError(
             f"the machine is named {name!r}, but the name becomes a class name and so must be a "
             'Python identifier. Write venom_machine(..., name="Orders").'
         )
-    caller = sys._getframe(1)
-    module = caller.f_globals.get("__name__", __name__)
-    where = [module, caller.f_code.co_qualname, name]
+    where = [module, function, name]
     definition = define(
         ".".join(part for part in where if part != "<module>"),
         world,
@@ -329,7 +353,7 @@ def _copied(value: object) -> Any:
 
 
 @contextmanager
-def _scope(machine: Any, given: Settings | None) -> Iterator[None]:
+def _scope(machine: Any, given: Settings | None) -> Iterator[bool]:
     __tracebackhide__ = True
     shrinks = given is None or Phase.shrink in given.phases
     chosen = given or Settings()
@@ -339,33 +363,16 @@ def _scope(machine: Any, given: Settings | None) -> Iterator[None]:
         step_count=chosen.stateful_step_count,
         multiple=chosen.report_multiple_bugs,
     ):
-        if _is_ours(machine) and machine.venom_definition.rollback and _is_kept(given):
+        if _is_ours(machine):
             run, _ = find_run(machine, machine.venom_definition)
-            folder = FailureFolder()
-            save_confirmed(run, folder, problems)
-            _until_stopped(run, lambda: replay_saved(run, folder))
-        yield
+            replay(run, problems, is_kept=is_kept(given))
+        yield overrides().replay is None or not _is_ours(machine)
     for problem in problems:
         raise problem
 
 
-def _until_stopped(run: Run, replay: Callable[[], None]) -> None:
-    __tracebackhide__ = True
-    try:
-        replay()
-    except (WorldError, DefinitionError) as error:
-        run.stopped = error
-        raise StopRun from error
-
-
 def _starts_over(machine: Any) -> bool:
     return _is_ours(machine) and find_run(machine, machine.venom_definition)[0].starts_over()
-
-
-def _is_kept(given: Settings | None) -> bool:
-    """Return whether Hypothesis keeps failures: who does not want that wants no files either."""
-    database = None if given is None else given.database
-    return database is not None and not isinstance(database, InMemoryExampleDatabase)
 
 
 def _is_ours(machine: object) -> bool:
@@ -377,4 +384,5 @@ internals.install(
     lambda machine, given: adapted(machine.venom_definition, given),
     _scope,
     _starts_over,
+    lambda: (overrides().seed, overrides().part),
 )

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic, perf_counter
 
 import attrs
@@ -66,6 +67,8 @@ class Run:
     :param on_progress: called after each execution.
     :param is_whole: whether these are all test cases of a machine, and not one driven by hand.
     :ivar stopped: what ended all test cases.
+    :ivar fixed: failures of earlier runs that do not show any more, in words.
+    :ivar files: name of a failure -> the file that it was written to.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Run:
         self.stopped: BaseException | None = None
         self.test_cases = 0
         self.fixed: list[str] = []
+        self.files: dict[str, Path] = {}
         self.is_whole = is_whole
         self._settles_divergence = False
         self._starts_over = False
@@ -136,6 +140,8 @@ class Run:
         recorder = self.session.recorder
         transcript = Transcript() if final else None
         if not self.definition.rollback:
+            if not (final or self.ledger.failing or self.budget.has_time()):
+                raise StopRun
             return Walk(recorder, live=True, transcript=transcript)
         if final or not self.settler.is_recorded:
             self.session.renew()
@@ -389,6 +395,7 @@ class Run:
             divergence=self.divergence,
             distrusted=tuple(sorted(recorder.distrusted)),
             exhausted=self.guidance.exhausted if self.divergence is None else None,
+            ended_by="" if self.budget.has_time() else "time_limit",
             volatile=executor.knowledge.volatile,
             late_writes=executor.latecomers.described,
             refuted=tuple(item.reason for item in self.ledger.of(Status.REFUTED)),

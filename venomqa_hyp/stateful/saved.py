@@ -9,28 +9,56 @@ from pathlib import Path
 
 from venomqa_hyp.core import Action
 from venomqa_hyp.core.action import Argument
-from venomqa_hyp.errors import DefinitionError, VenomError
+from venomqa_hyp.errors import DefinitionError, VenomError, WorldError
 from venomqa_hyp.explore import (
     Choices,
     Diverged,
     Draft,
     Drawn,
     Given,
+    Live,
     Picked,
     Rules,
     Taken,
     attempt,
 )
-from venomqa_hyp.stateful.failure_files import FailureFolder, SavedFailure, SavedStep, is_savable
+from venomqa_hyp.stateful.failure_files import (
+    FailureFolder,
+    SavedFailure,
+    SavedStep,
+    is_savable,
+    read_failure,
+)
 from venomqa_hyp.stateful.failures import Finding, Status
 from venomqa_hyp.stateful.internals import choices_of, choices_that_make, redraw
-from venomqa_hyp.stateful.run import Run
+from venomqa_hyp.stateful.overrides import Replay, overrides
+from venomqa_hyp.stateful.run import Run, StopRun
 from venomqa_hyp.values import Knowledge
 from venomqa_hyp.values.encoding import Unsaved
 
 
 class FailureFileWarning(UserWarning):
     """A failure file could not be used, or not be written."""
+
+
+def replay(run: Run, problems: list[Warning], *, is_kept: bool) -> None:
+    """Execute saved failures before anything is generated, and save those to come.
+
+    :param problems: as of :func:`save_confirmed`.
+    :param is_kept: whether there are failure files.
+    :raises StopRun: they cannot be executed.
+    """
+    __tracebackhide__ = True
+    try:
+        if chosen := overrides().replay:
+            replay_one(run, chosen)
+        elif run.definition.rollback and is_kept:
+            folder = FailureFolder()
+            save_confirmed(run, folder, problems)
+            replay_saved(run, folder)
+    except (WorldError, DefinitionError) as error:
+        run.stopped = error
+        raise StopRun from error
 
 
 def replay_saved(run: Run, folder: FailureFolder) -> None:
@@ -58,6 +86,40 @@ def replay_saved(run: Run, folder: FailureFolder) -> None:
             run.fixed.append(f"{failure.name} does not fail any more; {path} is removed")
 
 
+def replay_one(run: Run, replay: Replay) -> None:
+    """Execute one failure file, and raise what fails, or stop before a step; the file stays.
+
+    :raises DefinitionError: the file does not fit the machine.
+    """
+    __tracebackhide__ = True
+    path = replay.path
+    saved = read_failure(path)
+    try:
+        if replay.stop is not None:
+            _walk_to(run, saved, replay.stop)
+            replay.on_stop(run.session.recorder.executor.world)
+        elif not _fails(run, path, saved):
+            run.fixed.append(f"{saved.name} does not fail any more; {path} is kept")
+    except _MisfitError as misfit:
+        raise DefinitionError(f"{path} does not fit this machine: {misfit}") from None
+
+
+def _walk_to(run: Run, saved: SavedFailure, stop: int) -> None:
+    """Execute the steps before one of them, and leave the World there."""
+    if not 1 <= stop <= len(saved.steps):
+        raise DefinitionError(
+            f"step {stop} was asked for, but the failure has the steps 1 to {len(saved.steps)}."
+        )
+    recorder = run.session.recorder
+    rules, live = recorder.executor.rules, Live(recorder)
+    for number, step in enumerate(saved.steps[: stop - 1], 1):
+        draft = _draft(rules, number, step)
+        if not rules.enables(live.at, draft.action, lambda: recorder.executor.world):
+            raise _MisfitError(f"step {number}, {step.action}, cannot run any more")
+        if live.take(draft) is None:
+            raise _MisfitError(f"step {number}, {step.action}, has nothing to pick from")
+
+
 def save_confirmed(run: Run, folder: FailureFolder, problems: list[Warning]) -> None:
     """Write each failure of a run as soon as it is confirmed.
 
@@ -76,7 +138,7 @@ def save_confirmed(run: Run, folder: FailureFolder, problems: list[Warning]) -> 
         )
         try:
             try:
-                folder.save(saved)
+                run.files[failure.name] = folder.save(saved)
             except (VenomError, OSError) as error:
                 text = f"{failure.name} is not saved: {error}"
                 warnings.warn(text, FailureFileWarning, stacklevel=2)

@@ -1,6 +1,5 @@
 """When runs begin and end: a scope holds the runs of the machines used within it."""
 
-import math
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,18 +13,12 @@ from venomqa_hyp.core import OnProgress
 from venomqa_hyp.errors import DivergenceError, InvariantViolated, VenomError
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failures import Status
+from venomqa_hyp.stateful.overrides import overridden, overrides
 from venomqa_hyp.stateful.run import Run, StartOver, StopRun
 from venomqa_hyp.stateful.settler import steps_of
 from venomqa_hyp.world import acknowledge, ending_in_order
 
-
-@attrs.frozen
-class _Watched:
-    on_progress: OnProgress | None = None
-    seconds: float = math.inf
-
-
-_watched: ContextVar[_Watched] = ContextVar("venomqa_watched", default=_Watched())  # noqa: B039
+_watching: ContextVar[OnProgress | None] = ContextVar("venomqa_watching", default=None)
 
 
 @attrs.frozen(eq=False)
@@ -40,17 +33,16 @@ _scope: ContextVar[_Scope | None] = ContextVar("venomqa_scope", default=None)
 
 
 @contextmanager
-def watching(on_progress: OnProgress, *, seconds: float = math.inf) -> Iterator[None]:
+def watching(on_progress: OnProgress) -> Iterator[None]:
     """Watch all runs that begin within.
 
     :param on_progress: called after each execution.
-    :param seconds: time for each run.
     """
-    token = _watched.set(_Watched(on_progress, seconds))
+    token = _watching.set(on_progress)
     try:
         yield
     finally:
-        _watched.reset(token)
+        _watching.reset(token)
 
 
 @contextmanager
@@ -78,17 +70,17 @@ def run_scope(
 
 def find_run(machine: type, definition: Definition) -> tuple[Run, bool]:
     """Return the run of a machine, and whether it belongs to the machine's instance alone."""
-    scope, watched = _scope.get(), _watched.get()
+    scope = _scope.get()
     if scope is None:
-        return Run(definition, on_progress=watched.on_progress, seconds=watched.seconds), True
+        return Run(overridden(definition), on_progress=_watching.get()), True
     if machine not in scope.runs:
         scope.runs[machine] = Run(
-            definition,
+            overridden(definition),
             shrinks=scope.shrinks,
             step_count=scope.step_count,
             multiple=scope.multiple,
-            on_progress=watched.on_progress,
-            seconds=watched.seconds,
+            seconds=overrides().seconds,
+            on_progress=_watching.get(),
             is_whole=True,
         )
     return scope.runs[machine], False
@@ -116,6 +108,7 @@ def end_run(machine: object, run: Run) -> None:
     found = _found(run, coming)
     try:
         nothing = run.is_whole and run.test_cases and not (found or coming or run.stopped)
+        nothing = nothing and run.budget.has_time()
         problem = _close(machine, run, found_nothing=bool(nothing)) or problem
     except VenomError as error:
         problem = error
@@ -188,6 +181,7 @@ def _close(machine: Any, run: Run, *, found_nothing: bool) -> Exception | None:
     summary = run.close()
     if summary is not None:
         machine.last_run = summary
+        overrides().on_end(machine.__name__, run, summary)
     return problem
 
 

@@ -190,7 +190,7 @@ def _start_listening(
 ) -> ServerProcess:
     """Start the server; where another process was faster to take a free port, take another."""
     for attempts_left in reversed(range(START_ATTEMPTS)):
-        with _reserved_port(port) as chosen:
+        with reserved_port(port) as chosen:
             server = _start_on(chosen, command, env, cwd)
             try:
                 _wait_until_listening(server, timeout)
@@ -258,7 +258,7 @@ def _ending(exit_code: int) -> str:
 
 
 @contextmanager
-def _reserved_port(port: int | None) -> Iterator[int]:
+def reserved_port(port: int | None) -> Iterator[int]:
     """Yield *port*, which must be free, or a free one that no other ``serve`` takes meanwhile."""
     if port is not None:
         if _is_taken(port):

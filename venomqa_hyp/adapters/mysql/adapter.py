@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from venomqa_hyp.adapters.diagnosis import shown_location
 from venomqa_hyp.adapters.mysql.driver import Connection, Failed, Target
 from venomqa_hyp.adapters.mysql.installation import Installation, claim, remove
 from venomqa_hyp.adapters.mysql.journal import JournalStore
@@ -12,6 +11,7 @@ from venomqa_hyp.adapters.mysql.rows import observed_tables
 from venomqa_hyp.adapters.recovery import recovered, warn_of_recovery
 from venomqa_hyp.adapters.sql import Choice, Journal, refuse_unknown_mode
 from venomqa_hyp.adapters.sql.safety import check_destructive
+from venomqa_hyp.core.redaction import Redaction
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
 
 _TOUCHES = (
@@ -90,7 +90,7 @@ class MySQLAdapter(Journal):
             store.close()
             raise
         self.mode = "journal"
-        self.location = shown_location(source)
+        self.location = Redaction().text(source)
 
 
 def _open_store(target: Target, choice: Choice, lock_timeout: float, name: str) -> JournalStore:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import attrs
 
-from venomqa_hyp.adapters.diagnosis import shown_location
+from venomqa_hyp.adapters.postgres.databases import url_of
 from venomqa_hyp.adapters.postgres.driver import NOT_ALLOWED, Failed
 from venomqa_hyp.adapters.postgres.isolation import clone
 from venomqa_hyp.adapters.postgres.journal import Options, open_journal
@@ -69,7 +69,7 @@ class PostgresAdapter(Front):
         request that changes nothing, by a client of its own.
     :ivar mode: the mode that was chosen.
     :ivar mode_reason: why.
-    :ivar location: the DSN, without a password.
+    :ivar location: how a person connects to look at it, without a password: a command for a terminal.
     :raises DefinitionError: the database is refused, an argument is wrong, or the database holds
         what cannot be rolled back.
     :raises SystemUnavailable: the database cannot be reached or changed, or another run uses it.
@@ -105,7 +105,8 @@ class PostgresAdapter(Front):
             source, mode, sequences, seed, allow_cancel, allow_destructive, warm_up, common
         )
         super().__init__(name, _choose(options))
-        self.location = shown_location(source)
+        if not _is_shared(source):
+            self.location = f"psql '{url_of(source, password=False)}'"
 
 
 @attrs.frozen

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Self
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 from venomqa_hyp.adapters.postgres.catalog import quoted
@@ -35,6 +36,31 @@ def conninfo_of(source: Any, **changes: str) -> str:
     conninfo, options = target(source)
     made: str = load_psycopg().conninfo.make_conninfo(conninfo, **{**options, **changes})
     return made
+
+
+def url_of(source: Any, *, password: bool = True) -> str:
+    """Return what to connect to as a URL (RFC 3986, as of libpq 34.1.1.2).
+
+    :param password: whether to leave it in.
+    """
+    parts = load_psycopg().conninfo.conninfo_to_dict(conninfo_of(source))
+    user, secret = parts.pop("user", None), parts.pop("password", None)
+    database, query = parts.pop("dbname", ""), {key: str(item) for key, item in parts.items()}
+    who = "" if user is None else _escaped(user)
+    if password and secret is not None:
+        who += f":{_escaped(secret)}"
+    host, port = query.get("host", ""), query.get("port", "")
+    place = ""
+    if "," not in f"{host}{port}" and not host.startswith(("/", "@")):
+        place = f"[{host}]" if ":" in host else _escaped(host)
+        place += f":{port}" if port else ""
+        query.pop("host", None), query.pop("port", None)
+    rest = f"?{urlencode(query, quote_via=quote)}" if query else ""
+    return f"postgresql://{who}{'@' if who else ''}{place}/{_escaped(database)}{rest}"
+
+
+def _escaped(text: Any) -> str:
+    return quote(str(text), safe="")
 
 
 class Server:

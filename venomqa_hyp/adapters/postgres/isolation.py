@@ -1,5 +1,6 @@
 """A database for each worker of a parallel run."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from venomqa_hyp.adapters.postgres.databases import Server, conninfo_of
+from venomqa_hyp.adapters.postgres.databases import Server, conninfo_of, url_of
 from venomqa_hyp.adapters.postgres.driver import Failed
 from venomqa_hyp.adapters.postgres.safety import check_source
 from venomqa_hyp.errors import DefinitionError, SystemUnavailable
@@ -20,16 +21,22 @@ class ClonedDatabase:
     """A database of a worker's own, which is there until the block ends.
 
     :ivar dsn: connects to it; it may hold a password, and is not shown.
+    :ivar url: the same as ``postgresql://...``, as SQLAlchemy and most applications take it.
     """
 
     name: str
     dsn: str = attrs.field(repr=False)
 
+    @property
+    def url(self) -> str:
+        """The database as a URL."""
+        return url_of(self.dsn)
+
 
 @contextmanager
 def clone(
     source: Any,
-    worker_id: str,
+    worker_id: str | None = None,
     *,
     allow_destructive: str | None = None,
     lock_timeout: float = 5.0,
@@ -39,12 +46,14 @@ def clone(
     What an earlier run left behind when it was killed is dropped first.
 
     :param source: the database to copy, which nobody may be connected to meanwhile.
-    :param worker_id: as of pytest-xdist: ``gw0``, ``master``.
+    :param worker_id: as of pytest-xdist: ``gw0``, ``master``; that of this process by default.
     :param allow_destructive: its name, where it is not plainly one for tests.
     :param lock_timeout: seconds to wait until nobody is.
     :raises DefinitionError: the id is no plain word, or the database is refused.
     :raises SystemUnavailable: the database is in use, or cannot be copied.
     """
+    if worker_id is None:
+        worker_id = os.environ.get("PYTEST_XDIST_WORKER", "main")
     if not _WORKER.fullmatch(worker_id):
         raise DefinitionError(
             f"worker_id={worker_id!r} becomes a part of the name of a database, and can have up to "

@@ -80,7 +80,7 @@ class RedisAdapter(HandleOwner):
     :param tracking: let the server say what changed, where it can.
     :param allow_destructive: the name of a host that is not this machine, to use it all the same.
     :param timeout: seconds to wait for an answer of the server.
-    :ivar location: host and port or path of the server, and the database.
+    :ivar location: how a person connects to look at it: a command for a terminal.
     :raises DefinitionError: an argument is wrong, redis-py is missing, or the server is a cluster,
         a replica, on another machine, or older than 6.0.
     :raises SystemUnavailable: the server does not answer, or refuses what is needed.
@@ -104,7 +104,9 @@ class RedisAdapter(HandleOwner):
 
         super().__init__(name)
         self._address = Address(source, timeout)
-        self.location = f"{self._address}, database {self._address.database}"
+        address = self._address
+        where = f"-s {address.path}" if address.path else f"-h {address.host} -p {address.port}"
+        self.location = f"redis-cli {where} -n {address.database}"
         refuse_other_machine(self._address, source, allow_destructive)
         self._prefix = checked_prefix(prefix)
         self._databases = checked_databases(databases, self._address.database)

@@ -49,7 +49,10 @@ class Front:
 
     :ivar mode: the name of the mode that was chosen.
     :ivar mode_reason: why.
+    :ivar location: how a person connects to look at it, without a password; may be empty.
     """
+
+    location = ""
 
     def __init__(self, name: str, chosen: Chosen) -> None:
         self.name = name

@@ -7,7 +7,6 @@ from typing import Literal
 
 import attrs
 
-from venomqa_hyp.adapters.diagnosis import shown_location
 from venomqa_hyp.adapters.recovery import warn_of_recovery
 from venomqa_hyp.adapters.sql import Choice, Chosen, Front, refuse_unknown_mode
 from venomqa_hyp.adapters.sqlite.catalog import Unfit
@@ -70,7 +69,7 @@ class SQLiteAdapter(Front):
     :param lock_timeout: seconds to wait for a lock of another connection.
     :ivar mode: the mode that was chosen.
     :ivar mode_reason: why.
-    :ivar location: the path.
+    :ivar location: how a person looks at it: a command for a terminal.
     :raises DefinitionError: the first argument is no path and no connection, or names a database
         in memory; an observed table does not exist; the mode cannot work with this database.
     :raises SystemUnavailable: the database cannot be opened, read or written, or another process
@@ -92,10 +91,8 @@ class SQLiteAdapter(Front):
         super().__init__(
             name, _choose(path_or_connection, _Options(mode, choice, lock_timeout, name))
         )
-        source = path_or_connection
-        self.location = shown_location(
-            os.fspath(source) if isinstance(source, os.PathLike) else source
-        )
+        if not isinstance(path_or_connection, sqlite3.Connection):
+            self.location = f"sqlite3 '{os.fspath(path_or_connection)}'"
 
 
 @attrs.frozen
