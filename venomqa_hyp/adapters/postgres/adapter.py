@@ -69,7 +69,7 @@ class PostgresAdapter(Front):
         request that changes nothing, by a client of its own.
     :ivar mode: the mode that was chosen.
     :ivar mode_reason: why.
-    :ivar location: how a person connects to look at it, without a password: a command for a terminal.
+    :ivar location: a command that connects to it, without a password.
     :raises DefinitionError: the database is refused, an argument is wrong, or the database holds
         what cannot be rolled back.
     :raises SystemUnavailable: the database cannot be reached or changed, or another run uses it.
