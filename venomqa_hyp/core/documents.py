@@ -203,12 +203,12 @@ def script_from(record: Any) -> Script | None:
     """
     if record is None:
         return None
-    names = {
-        key: tuple(listed(record, key, lambda item: expect(str, item, "a name")))
+    secrets, created, obstacles = (
+        tuple(listed(record, key, lambda item: str(expect(str, item, "a text"))))
         for key in ("secrets", "created", "obstacles")
-    }
+    )
     steps = tuple(listed(record, "steps", _script_step_from))
-    return Script(field(record, "base_url", str), steps, **names)
+    return Script(field(record, "base_url", str), steps, secrets, created, obstacles)
 
 
 def _script_step_from(record: Any) -> ScriptStep:
@@ -219,6 +219,7 @@ def _script_step_from(record: Any) -> ScriptStep:
     return ScriptStep(
         headers=_pairs_from(record, "headers"),
         body=record.get("body"),
+        number=field(record, "number", int),
         status=field(record, "status", int),
         reply_headers=_pairs_from(record, "reply_headers"),
         seconds=float(field(record, "seconds", int | float)),

@@ -69,6 +69,7 @@ class ScriptStep:
     """One request.
 
     :ivar role: ``"setup"``, ``"step"`` or ``"check"``.
+    :ivar number: of its step, from 1; else 0.
     :ivar call: of its step, with names: ``order_1 = create_order(amount=2)``; else empty.
     :ivar url: a template, relative to the base URL.
     :ivar headers: names and templates, without what every client sends by itself.
@@ -81,6 +82,7 @@ class ScriptStep:
     """
 
     role: str
+    number: int
     call: str
     method: str
     url: str

@@ -1,5 +1,6 @@
 """Makes the script of a failing path: its requests, bound to the replies before them."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -25,7 +26,10 @@ from venomqa_hyp.explore.counterexample.transcript import Transcript
 
 #: Headers that every client writes for itself; cookies are kept by its jar.
 _OWN_HEADERS = frozenset(
-    "host content-length accept-encoding connection user-agent transfer-encoding cookie".split()
+    {
+        *("host", "content-length", "transfer-encoding", "connection", "accept-encoding"),
+        *("user-agent", "cookie"),
+    }
 )
 #: Characters of a reply that are kept; parts of a reply that are compared.
 _LONGEST_REPLY, _MOST_EXPECTED = 20_000, 40
@@ -39,6 +43,7 @@ class _Sent:
     """A request and what it belongs to."""
 
     role: str
+    number: int
     call: str
     request: Any
 
@@ -78,12 +83,12 @@ def script_of(
 
 def _all_sent(transcript: Transcript, rule: str | None, calls: Iterable[str]) -> Iterator[_Sent]:
     for request in transcript.opened:
-        yield _Sent(SETUP, "", request)
-    for step, call in zip(transcript.entered, calls, strict=True):
+        yield _Sent(SETUP, 0, "", request)
+    for number, (step, call) in enumerate(zip(transcript.entered, calls, strict=True), 1):
         for request in step.requests:
-            yield _Sent(STEP, call, request)
+            yield _Sent(STEP, number, call, request)
     for request in transcript.checked.get(rule or "", ()):
-        yield _Sent(CHECK, "", request)
+        yield _Sent(CHECK, 0, "", request)
 
 
 def _base_url(transcript: Transcript) -> str:
@@ -127,6 +132,7 @@ class _Writer:
         headers = tuple(self._headers(request, kind))
         step = ScriptStep(
             sent.role,
+            sent.number,
             sent.call,
             request.method,
             self._url(url),
@@ -299,9 +305,24 @@ class _Writer:
             yield name, REDACTED if self._redaction.hides(name) else self._hidden(value)
 
     def _reply_body(self, request: Any) -> str:
-        content = getattr(request, "response_content", b"")
-        text = content.decode("utf-8", "replace") if isinstance(content, bytes) else str(content)
-        return self._hidden(text)[:_LONGEST_REPLY]
+        body = request.response_body
+        if isinstance(body, bytes):
+            return f"({len(body):,} bytes)"
+        if isinstance(body, (Mapping, list)):
+            return json.dumps(self._hidden_tree(body), ensure_ascii=False)[:_LONGEST_REPLY]
+        return "" if body is None else self._hidden(str(body))[:_LONGEST_REPLY]
+
+    def _hidden_tree(self, value: Any, field: str = "") -> Any:
+        if isinstance(value, Mapping):
+            return {
+                self._hidden(str(key)): self._hidden_tree(item, str(key))
+                for key, item in value.items()
+            }
+        if isinstance(value, list):
+            return [self._hidden_tree(item, field) for item in value]
+        if value is not None and self._redaction.hides(field):
+            return REDACTED
+        return self._hidden(value) if isinstance(value, str) else value
 
     def _note_cookies(self, request: Any) -> None:
         for name, value in _pairs(request, "response_headers"):
@@ -324,4 +345,3 @@ def _named(name: str, value: str, in_url: bool) -> str:
 
 def _pairs(request: Any, headers: str) -> tuple[tuple[str, str], ...]:
     return tuple(getattr(request, headers, None) or ())
-
