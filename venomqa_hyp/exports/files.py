@@ -103,6 +103,13 @@ class _Files:
             why = "was not confirmed" if found is None else "sent no request"
             return Exported(form, None, f"not verified: the path {why}")
         made = self._export
+        written = self._written(form, made)
+        if made.checks_rule and form == "pytest" and not written.reproduces:
+            plain = self._written(form, attrs.evolve(made, rule=None))
+            return plain if plain.reproduces else self._written(form, made)
+        return written
+
+    def _written(self, form: str, made: Export) -> Exported:
         name, render = _RENDERERS[form]
         path = self._folder / name.format(self._stem)
         path.write_text(render(made), encoding="utf-8")
@@ -132,7 +139,9 @@ class _Files:
         open_world = self._open_world
         if open_world is None:
             return Exported(form, path, _NO_WORLD)
-        return Exported(form, path, _tried(lambda: failure_file(path, definition, open_world)))
+        name = self._violation.name
+        verdict = _tried(lambda: failure_file(path, name, definition, open_world))
+        return Exported(form, path, verdict)
 
     @property
     def _export(self) -> Export:
@@ -141,12 +150,15 @@ class _Files:
             assert found is not None
             assert found.script is not None
             reads_wire = any(step.role == CHECK for step in found.script.steps)
-            rule = None if reads_wire else _reference_to_rule(self._rule)
+            rule = None if reads_wire else _reference_to_rule(self._rule, self._open_world)
             script = found.script
             if self._open_world is not None:
                 script = with_created(script, self._open_world)
             found = attrs.evolve(found, script=script)
-            self._known = Export(found, NOT_VERIFIED, rule, _reference(self._open_world))
+            names = {step.action for step in self._violation.reproduction_path}
+            world = _reference(self._open_world)
+            is_of_rule = self._violation.name not in names
+            self._known = Export(found, NOT_VERIFIED, rule, world, is_of_rule)
         return self._known
 
     def _verdict(self, form: str, path: Path, made: Export) -> str:
@@ -218,13 +230,16 @@ def _reference(item: Any) -> Reference | None:
     return Reference(module, name)
 
 
-def _reference_to_rule(rule: Invariant | None) -> Reference | None:
-    """Return how an invariant is imported: from the module of its check."""
-    module = getattr(getattr(rule, "check", None), "__module__", None)
-    if rule is None or module is None or module == "__main__":
-        return None
-    names = vars(sys.modules[module]).items() if module in sys.modules else ()
-    return next((Reference(module, name) for name, value in names if value is rule), None)
+def _reference_to_rule(rule: Invariant | None, *beside: Any) -> Reference | None:
+    """Return how an invariant is imported: from the module of its check, or of another object."""
+    for item in (getattr(rule, "check", None), *beside):
+        module = getattr(item, "__module__", None)
+        if rule is None or module in (None, "__main__") or module not in sys.modules:
+            continue
+        names = (name for name, value in vars(sys.modules[module]).items() if value is rule)
+        if (name := next(names, None)) is not None:
+            return Reference(module, name)
+    return None
 
 
 def _checked(forms: Iterable[str]) -> tuple[str, ...]:

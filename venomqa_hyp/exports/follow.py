@@ -15,8 +15,8 @@ from venomqa_hyp.reporters.exports import script_in_har
 class Outcome(enum.Enum):
     """What came of sending the requests of a script again."""
 
-    SHOWS = "the bug shows"
-    DOES_NOT_SHOW = "the bug does not show"
+    AS_WITH_BUG = "all replies are as they were with the bug"
+    OTHERWISE = "a reply is not as it was with the bug"
     NOT_REACHED = "the failure could not be reached"
 
 
@@ -60,7 +60,7 @@ def follow(script: Script, base_url: str | None, secrets: Mapping[str, str]) -> 
                 return Followed(Outcome.NOT_REACHED, reason)
             if ended is not None:
                 return ended
-    return Followed(Outcome.SHOWS)
+    return Followed(Outcome.AS_WITH_BUG)
 
 
 def _sent(client: httpx.Client, step: ScriptStep, values: Mapping[str, Any]) -> httpx.Response:
@@ -85,11 +85,11 @@ def _compared(step: ScriptStep, reply: httpx.Response, is_last: bool) -> Followe
     if reply.status_code != step.status:
         lost = step.role == SETUP or reply.status_code >= 500
         lost = lost or (not is_last and reply.status_code in (401, 404))
-        outcome = Outcome.NOT_REACHED if lost else Outcome.DOES_NOT_SHOW
+        outcome = Outcome.NOT_REACHED if lost else Outcome.OTHERWISE
         return Followed(outcome, f"{seen}, not {step.status}")
     for item in step.expected:
         if not _is_as_then(item, reply):
-            return Followed(Outcome.DOES_NOT_SHOW, f"{seen} with another {item.place}")
+            return Followed(Outcome.OTHERWISE, f"{seen} with another {item.place}")
     return None
 
 

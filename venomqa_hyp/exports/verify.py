@@ -15,16 +15,18 @@ from venomqa_hyp.core import Invariant
 from venomqa_hyp.core.script import CHECK, Script
 from venomqa_hyp.exports.follow import Outcome, follow
 from venomqa_hyp.reporters.exports import script_in_har
+from venomqa_hyp.reporters.exports.heading import AS_WITH_BUG, RULE_BROKEN
 from venomqa_hyp.stateful import Run
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failure_files import FailureFolder
 from venomqa_hyp.stateful.saved import replay_saved
 from venomqa_hyp.world import World
 
-REPRODUCES = "reproduces: executed against a fresh World, where the bug showed"
+REPRODUCES = "reproduces: executed against a fresh World, where it failed"
 #: Seconds that one export may take.
 _TIMEOUT = 120
-_MARK = "The bug shows: "
+#: What the function says where it fails by the rule, and by the replies.
+_MARKS = {True: RULE_BROKEN, False: AS_WITH_BUG}
 
 
 @attrs.frozen
@@ -43,7 +45,7 @@ class Trial:
         """Return the verdict on a shell script."""
         if missing := [tool for tool in ("bash", "curl", "jq") if shutil.which(tool) is None]:
             return _not(f"{', '.join(missing)} is not installed here")
-        return self._over_http(lambda url: _exit_of(["bash", str(file)], self._variables(url), {1}))
+        return self._over_http(lambda url: _exit_of(["bash", str(file)], self._variables(url)))
 
     def pytest(self, file: Path, *, opens_world: bool) -> str:
         """Return the verdict on a pytest function.
@@ -54,7 +56,7 @@ class Trial:
         command += ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(file.parent)]
 
         def run(url: str) -> str:
-            return _exit_of([*command, str(file)], self._variables(url), {1}, _MARK)
+            return _exit_of([*command, str(file)], self._variables(url), _MARKS[opens_world])
 
         if opens_world:
             return run("") or REPRODUCES
@@ -66,7 +68,7 @@ class Trial:
         def run(url: str) -> str:
             script = script_in_har(file.read_text(encoding="utf-8"))
             seen = follow(script, url, self.script.values)
-            is_shown = seen.outcome is Outcome.SHOWS
+            is_shown = seen.outcome is Outcome.AS_WITH_BUG
             return "" if is_shown else _not(f"{seen.outcome.value}: {seen.reason}")
 
         return self._over_http(run)
@@ -100,25 +102,29 @@ class Trial:
         return ""
 
 
-def failure_file(file: Path, definition: Definition, open_world: Callable[[], World]) -> str:
-    """Return the verdict on a failure file."""
+def failure_file(
+    file: Path, name: str, definition: Definition, open_world: Callable[[], World]
+) -> str:
+    """Return the verdict on a failure file.
+
+    :param name: of the failure; others may be met on its path.
+    """
     run = Run(attrs.evolve(definition, world=open_world))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         shutil.copy(file, folder)
         try:
             replay_saved(run, FailureFolder(Path(folder)))
-            found = run.ledger.real
+            found = [item.failure for item in run.ledger.real]
         finally:
             run.close()
-    if found:
+    if any(failure.name == name for failure in found):
         return REPRODUCES
-    return _not("; ".join([*run.fixed, *(str(item.message) for item in caught)]))
+    others = [f"{failure.name} failed instead: {failure.message}" for failure in found]
+    return _not("; ".join([*others, *run.fixed, *(str(item.message) for item in caught)]))
 
 
-def _exit_of(
-    command: list[str], variables: dict[str, str], expected: set[int], mark: str = ""
-) -> str:
+def _exit_of(command: list[str], variables: dict[str, str], mark: str = "") -> str:
     """Return what speaks against it where a command does not end as one that shows the bug."""
     try:
         ended = subprocess.run(
@@ -133,7 +139,7 @@ def _exit_of(
         )
     except subprocess.TimeoutExpired:
         return _not(f"it took more than {_TIMEOUT} s")
-    if ended.returncode in expected and mark in ended.stdout:
+    if ended.returncode == 1 and mark in ended.stdout:
         return ""
     lines = [line for line in ended.stdout.splitlines() if line.strip()]
     return _not(f"it ended with exit status {ended.returncode}: {' / '.join(lines[-3:])[-400:]}")

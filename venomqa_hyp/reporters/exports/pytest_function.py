@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from venomqa_hyp.core.script import CHECK, HEADER, SETUP, Binding, Expected, ScriptStep, parts
+from venomqa_hyp.core.script import HEADER, SETUP, Binding, Expected, ScriptStep, parts
 from venomqa_hyp.reporters.exports.heading import (
+    AS_WITH_BUG,
+    RULE_BROKEN,
     Export,
     compared,
     heading,
@@ -54,7 +56,7 @@ def same(reply, *expected):
 
 
 def to_pytest(export: Export) -> str:
-    """Return a module with one test: it fails where the bug shows, and passes where it does not."""
+    """Return a module with one test: it fails where the bug is."""
     return "\n".join(_lines(export)) + "\n"
 
 
@@ -62,11 +64,11 @@ def _lines(export: Export) -> Iterator[str]:
     script, name = export.script, identifier(export.counterexample.name)
     yield from _docstring(export)
     yield from _imports(export)
-    if script.secrets or not export.checks_rule:
+    if export.secrets or not export.checks_rule:
         yield ""
     if not export.checks_rule:
         yield f'BASE_URL = os.environ.get("BASE_URL", {_quoted(script.base_url)})'
-    for secret in script.secrets:
+    for secret in export.secrets:
         yield f"{secret} = os.environ[{_quoted(secret)}]"
     yield _OTHERWISE
     if not export.checks_rule and any(step.role == SETUP for step in script.steps):
@@ -90,8 +92,7 @@ def _docstring(export: Export) -> Iterator[str]:
         yield "It sends the requests again in a World, and then checks the rule there."
     else:
         yield from compared(export)
-    lines = needed(export)[1:] if export.checks_rule else needed(export)
-    if lines:
+    if lines := needed(export):
         yield "\nEnvironment variables:"
         yield from (f"    {_prose(line)}" for line in lines)
     yield '"""'
@@ -100,7 +101,7 @@ def _docstring(export: Export) -> Iterator[str]:
 
 def _imports(export: Export) -> Iterator[str]:
     script = export.script
-    if script.secrets or not export.checks_rule:
+    if export.secrets or not export.checks_rule:
         yield "import os"
     if script.created and not export.checks_rule:
         yield "import uuid"
@@ -119,7 +120,6 @@ def _imports(export: Export) -> Iterator[str]:
 def _follow(export: Export) -> Iterator[str]:
     """Yield the function that sends the requests."""
     script = export.script
-    steps = [step for step in script.steps if not export.checks_rule or step.role not in _APART]
     yield ""
     yield ""
     yield f"def follow(client{', opened' if _binds_setup(export) else ''}):"
@@ -131,17 +131,14 @@ def _follow(export: Export) -> Iterator[str]:
             for binding in step.bindings:
                 yield f"    {binding.name} = {_read(binding, f'opened[{at}]', recorded=True)}"
     texts = {item.name for step in script.steps for item in step.bindings if item.is_text}
-    texts |= {*script.secrets, *script.created}
+    texts |= {*export.secrets, *script.created}
     previous = ""
-    for step in steps:
+    for step in export.steps:
         if heading(step) != previous:
             yield f"    # {_prose(heading(step))}"
         previous = heading(step)
         yield from _request(step, texts)
-        yield from _after(step, is_last=step is steps[-1])
-
-
-_APART = (SETUP, CHECK)
+        yield from _after(export, step)
 
 
 def _binds_setup(export: Export) -> bool:
@@ -172,12 +169,13 @@ def _request(step: ScriptStep, texts: set[str]) -> Iterator[str]:
         yield "    )"
 
 
-def _after(step: ScriptStep, *, is_last: bool) -> Iterator[str]:
+def _after(export: Export, step: ScriptStep) -> Iterator[str]:
+    is_last = step is export.steps[-1]
     if step.role == SETUP:
         yield f"    must_be(reply, {step.status})"
     else:
         yield f"    as_then(reply, {step.status}{', last=True' if is_last else ''})"
-    if step.expected:
+    if step.expected and not export.checks_rule:
         yield "    same("
         yield "        reply,"
         yield from (f"        {_expected(item)}," for item in step.expected)
@@ -217,7 +215,7 @@ def _test(export: Export) -> Iterator[str]:
     yield "            follow(client)"
     yield "    except Otherwise:"
     yield "        return"
-    yield f"    pytest.fail({_quoted(f'The bug shows: {export.counterexample.message}')})"
+    yield f"    pytest.fail({_quoted(AS_WITH_BUG + export.counterexample.message)})"
 
 
 def _test_in_world(export: Export) -> Iterator[str]:
@@ -233,7 +231,7 @@ def _test_in_world(export: Export) -> Iterator[str]:
     yield f"            verdict = world.check({export.rule.name})"
     yield "        finally:"
     yield "            world.rollback(start)"
-    yield '    assert verdict.holds, f"The bug shows: {verdict.message}"'
+    yield f'    assert verdict.holds, f"{RULE_BROKEN}{{verdict.message}}"'
 
 
 def _quoted_docstring(export: Export) -> str:

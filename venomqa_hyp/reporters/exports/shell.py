@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from venomqa_hyp.core.script import HEADER, SETUP, Binding, Expected, ScriptStep, literal, parts
-from venomqa_hyp.reporters.exports.heading import Export, compared, heading, needed, title
+from venomqa_hyp.reporters.exports.heading import (
+    AS_WITH_BUG,
+    Export,
+    compared,
+    heading,
+    needed,
+    title,
+)
 
 _FUNCTIONS = r"""
 for tool in curl jq; do
@@ -35,7 +42,7 @@ as_then() {
   if [ "$status" = "$1" ]; then return 0; fi
   case " ${2:-} " in *" $status "*) lost ;; esac
   case $status in 5* | 000) lost ;; esac
-  echo "The answer is $status, not $1: the bug does not show."
+  echo "The answer is $status, not $1 as with the bug."
   exit 0
 }
 
@@ -51,7 +58,7 @@ _HELPERS = {
 # same EXPRESSION: goes on only where a part of the reply is as it was with the bug
 same() {
   if jq --exit-status "$1" "$work/body" > /dev/null 2>&1; then return 0; fi
-  echo "Not so any more: $1. The bug does not show."
+  echo "The answer is not as with the bug, where $1."
   exit 0
 }
 """,
@@ -88,7 +95,7 @@ _NEW_UUID = "$(cat /proc/sys/kernel/random/uuid 2> /dev/null || uuidgen | tr A-F
 
 
 def to_shell(export: Export) -> str:
-    """Return a script that exits with 1 where the bug shows, and with 0 where it does not.
+    """Return a script that exits with 1 where all is answered as with the bug, else with 0.
 
     It exits with 2 where the requests could not be followed to the end.
     """
@@ -102,7 +109,7 @@ def _lines(export: Export) -> Iterator[str]:
     yield "#"
     yield _comment(f"Exported by venomqa-hyp; {export.verdict}.")
     yield from map(_comment, compared(export))
-    yield "# Exit status: 1 the bug shows, 0 it does not, 2 the requests could not be followed."
+    yield "# Exit status: 1 as with the bug, 0 otherwise, 2 if the requests could not be followed."
     yield "#"
     yield from (_comment(f"  {line}") for line in needed(export))
     yield "set -Eeuo pipefail"
@@ -116,7 +123,7 @@ def _lines(export: Export) -> Iterator[str]:
     yield from (f"{name}={_NEW_UUID}" for name in export.script.created)
     yield requests
     yield ""
-    yield f"echo {shlex.quote(f'The bug shows: {export.counterexample.message}')}"
+    yield f"echo {shlex.quote(AS_WITH_BUG + export.counterexample.message)}"
     yield "exit 1"
 
 
