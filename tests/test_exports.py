@@ -49,6 +49,7 @@ def open_shop() -> World:
 
 refunds_within_payment = Invariant("refunds_within_payment", money)
 # What is exported for it sees nothing but replies, as nobody can import it.
+FORMS = ["pytest", "shell", "har", "failure file"]
 RULES = {"by rule": refunds_within_payment, "by replies": Invariant("private", lambda w: money(w))}
 
 
@@ -93,6 +94,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
         os.environ.pop(name, environ.get(name))
 
 
+by_replies = pytest.mark.parametrize("found", ["by replies"], indirect=True)
+
+
 @pytest.fixture(scope="module", params=RULES)
 def found(
     request: pytest.FixtureRequest,
@@ -115,7 +119,9 @@ def found(
             run_state_machine_as_test(machine, settings=kept)
         assert machine.last_run is not None
         (violation,) = machine.last_run.violations
-        exports = {item.form: item for item in export(violation, "out", machine=machine)}
+        forms = ["pytest"] if request.param == "by rule" else FORMS
+        made = export(violation, "out", machine=machine, forms=forms)
+        exports = {item.form: item for item in made}
         exports = {
             form: attrs.evolve(item, path=item.path and item.path.absolute())
             for form, item in exports.items()
@@ -145,10 +151,11 @@ def run(found: Found, form: str, **variables: str) -> subprocess.CompletedProces
 
 
 @needs_shell
+@by_replies
 def test_every_export_was_executed_and_reproduces(found: Found) -> None:
     """Each says so in its own text, but the failure file, which is the one of the run."""
     assert {form: item.verdict for form, item in found.exports.items()} == dict.fromkeys(
-        ("pytest", "shell", "har", "failure file"),
+        FORMS,
         "reproduces: executed against a fresh World, where it failed",
     )
     assert all("reproduces: executed" in found.text(form) for form in ("pytest", "shell", "har"))
@@ -167,6 +174,7 @@ def test_a_pytest_function_passes_where_the_bug_is_fixed(
 
 
 @needs_shell
+@by_replies
 def test_a_shell_script_exits_with_0_where_the_bug_is_fixed(
     found: Found, served: Callable[[str], None]
 ) -> None:
@@ -180,6 +188,7 @@ def test_a_shell_script_exits_with_0_where_the_bug_is_fixed(
     assert silent.returncode == 2
 
 
+@by_replies
 def test_an_archive_can_be_replayed(found: Found, served: Callable[[str], None]) -> None:
     """With the values that replies make now; the secrets are given."""
     served("fixed")
@@ -191,6 +200,7 @@ def test_an_archive_can_be_replayed(found: Found, served: Callable[[str], None])
     assert entries[1]["response"]["content"]["text"].startswith('{"id": "')
 
 
+@by_replies
 def test_a_failure_file_is_fixed_where_the_bug_is(
     found: Found, served: Callable[[str], None]
 ) -> None:
@@ -202,6 +212,7 @@ def test_a_failure_file_is_fixed_where_the_bug_is(
     assert "does not fail any more" in verdict
 
 
+@by_replies
 def test_no_export_holds_a_value_that_the_server_made(found: Found) -> None:
     """Ids and tokens are bound; the archive alone shows ids, being what was sent and answered."""
     for form in ("pytest", "shell"):
@@ -213,6 +224,7 @@ def test_no_export_holds_a_value_that_the_server_made(found: Found) -> None:
     assert 'f"/orders/{order_1}/refunds"' in found.text("pytest")
 
 
+@by_replies
 def test_no_export_and_no_record_holds_a_secret(found: Found) -> None:
     """They are read from the environment; the token has a name, and is redacted in the archive."""
     record = json.dumps(found.machine.last_run.to_dict()["violations"][0]["counterexample"])  # type: ignore[index]
@@ -223,6 +235,7 @@ def test_no_export_and_no_record_holds_a_secret(found: Found) -> None:
     assert found.script.secrets == ("PASSWORD", "API_KEY", "X_API_KEY")
 
 
+@by_replies
 def test_the_script_is_part_of_the_record(found: Found) -> None:
     """And the JSON Schema describes it; the values of secrets stay in the process."""
     document = found.machine.last_run.to_dict()

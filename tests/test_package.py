@@ -25,7 +25,8 @@ MAY_IMPORT = {room: STACK[:floor] for floor, room in enumerate(STACK)} | {
     "dsl": ["errors", "values", "core", "world"],
     "reporters": ["errors", "values", "core"],
     "testing": ["errors", "values", "core", "world", "adapters"],
-    "cli": [*STACK, "adapters", "dsl", "reporters"],
+    "exports": [*STACK, "reporters"],
+    "cli": [*STACK, "adapters", "dsl", "reporters", "exports"],
     "pytest_plugin": [*STACK, "adapters", "dsl", "reporters"],
     # The package itself re-exports what users define and run a test with.
     "": STACK,
