@@ -102,6 +102,8 @@ class _Files:
         if found is None or found.script is None:
             why = "was not confirmed" if found is None else "sent no request"
             return Exported(form, None, f"not verified: the path {why}")
+        if not found.script.steps:
+            return Exported(form, None, f"not verified: {'; '.join(found.script.obstacles)}")
         made = self._export
         written = self._written(form, made)
         if made.checks_rule and form == "pytest" and not written.reproduces:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import attrs
 
-from venomqa_hyp.core import Invariant
+from venomqa_hyp.core import Invariant, Redaction
 from venomqa_hyp.core.script import CHECK, Script
+from venomqa_hyp.explore.counterexample.replies import Replies
 from venomqa_hyp.exports.follow import Outcome, follow
 from venomqa_hyp.reporters.exports import script_in_har
 from venomqa_hyp.reporters.exports.heading import AS_WITH_BUG, RULE_BROKEN
@@ -45,7 +46,7 @@ class Trial:
         """Return the verdict on a shell script."""
         if missing := [tool for tool in ("bash", "curl", "jq") if shutil.which(tool) is None]:
             return _not(f"{', '.join(missing)} is not installed here")
-        return self._over_http(lambda url: _exit_of(["bash", str(file)], self._variables(url)))
+        return self._over_http(lambda url: self._ended(["bash", str(file)], url))
 
     def pytest(self, file: Path, *, opens_world: bool) -> str:
         """Return the verdict on a pytest function.
@@ -56,7 +57,7 @@ class Trial:
         command += ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(file.parent)]
 
         def run(url: str) -> str:
-            return _exit_of([*command, str(file)], self._variables(url), _MARKS[opens_world])
+            return self._ended([*command, str(file)], url, _MARKS[opens_world])
 
         if opens_world:
             return run("") or REPRODUCES
@@ -72,6 +73,27 @@ class Trial:
             return "" if is_shown else _not(f"{seen.outcome.value}: {seen.reason}")
 
         return self._over_http(run)
+
+    def _ended(self, command: list[str], url: str, mark: str = "") -> str:
+        """Return what speaks against it where a command does not end as one that fails."""
+        try:
+            ended = subprocess.run(
+                command,
+                env=self._variables(url),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=_TIMEOUT,
+            )
+        except subprocess.TimeoutExpired:
+            return _not(f"it took more than {_TIMEOUT} s")
+        if ended.returncode == 1 and mark in ended.stdout:
+            return ""
+        lines = [line for line in ended.stdout.splitlines() if line.strip()]
+        last = Replies(Redaction(), self.script.values.values()).hidden(" / ".join(lines[-3:]))
+        return _not(f"it ended with exit status {ended.returncode}: {last[-400:]}")
 
     def _variables(self, url: str) -> dict[str, str]:
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
@@ -120,29 +142,8 @@ def failure_file(
             run.close()
     if any(failure.name == name for failure in found):
         return REPRODUCES
-    others = [f"{failure.name} failed instead: {failure.message}" for failure in found]
+    others = [f"{failure.name} failed instead" for failure in found]
     return _not("; ".join([*others, *run.fixed, *(str(item.message) for item in caught)]))
-
-
-def _exit_of(command: list[str], variables: dict[str, str], mark: str = "") -> str:
-    """Return what speaks against it where a command does not end as one that shows the bug."""
-    try:
-        ended = subprocess.run(
-            command,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT,
-        )
-    except subprocess.TimeoutExpired:
-        return _not(f"it took more than {_TIMEOUT} s")
-    if ended.returncode == 1 and mark in ended.stdout:
-        return ""
-    lines = [line for line in ended.stdout.splitlines() if line.strip()]
-    return _not(f"it ended with exit status {ended.returncode}: {' / '.join(lines[-3:])[-400:]}")
 
 
 def _not(why: str) -> str:

@@ -16,6 +16,7 @@ from venomqa_hyp.core.counterexample import (
     Exchange,
 )
 from venomqa_hyp.core.redaction import Redaction
+from venomqa_hyp.core.script import Script
 from venomqa_hyp.explore.counterexample.effects import Effect
 from venomqa_hyp.explore.counterexample.names import names_of
 from venomqa_hyp.explore.counterexample.script import script_of
@@ -58,8 +59,16 @@ def counterexample_of(
         last.message(_assertion(failure) or description),
         steps,
         shortened,
-        script_of(transcript, failure.rule, calls, names, hidden, secrets),
+        _script(transcript, failure.rule, calls, names, hidden, secrets),
     )
+
+
+def _script(transcript: Transcript, *given: Any) -> Script | None:
+    """Return the script; a client of the user's may record requests in another way."""
+    try:
+        return script_of(transcript, *given)
+    except Exception as problem:
+        return Script("", (), obstacles=(f"its requests: {type(problem).__name__}: {problem}",))
 
 
 def _step(step: Entered, wording: Wording) -> CounterexampleStep:

@@ -110,9 +110,10 @@ class Made:
                 at = found.end()
         yield text[at:], ""
 
-    def known(self, text: str) -> bool:
-        """Return whether a text is a value that is bound."""
-        return any(item.text == text for item in self._bound)
+    @property
+    def used(self) -> set[str]:
+        """The texts that are bound."""
+        return {item.text for item in self._bound}
 
     def bindings(self, step: int) -> tuple[Binding, ...]:
         """Return what is read from the reply to a request."""
@@ -122,27 +123,30 @@ class Made:
             if i.step == step
         )
 
-    def is_text(self, name: str) -> bool:
-        """Return whether the value of that name is a text in its reply."""
-        return next(item.is_text for item, known in self._bound.items() if known == name)
-
     def _name(self, item: Source) -> str:
+        """Return the name of a value, which is bound from now on."""
         if item not in self._bound:
-            known = self._names.unique.get(item.text) if unique_text(item.text) else None
-            known = known or next(
-                (
-                    local.name
-                    for local in self._names.local
-                    if local.text == item.text and item.word in local.nouns
-                ),
-                None,
-            )
             word = item.word or noun(item.field) or noun(str(item.place[-1])) or "value"
-            name = re.sub(r"\W", "_", known or self._names.new(word))
+            name = _plain(self._known(item) or self._names.new(word))
             while name in self._bound.values():
-                name = re.sub(r"\W", "_", self._names.new(word))
+                name = _plain(self._names.new(word))
             self._bound[item] = name
         return self._bound[item]
+
+    def _known(self, item: Source) -> str | None:
+        """Return the name that the counterexample has for a value."""
+        if unique_text(item.text):
+            return self._names.unique.get(item.text)
+        names = (
+            local.name
+            for local in self._names.local
+            if local.text == item.text and item.word in local.nouns
+        )
+        return next(names, None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\W", "_", name)
 
 
 def _of_body(step: int, url: str, body: Any) -> Iterator[Source]:

@@ -1,6 +1,5 @@
 """Makes the script of a failing path: its requests, bound to the replies before them."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -8,20 +7,20 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import attrs
 
-from venomqa_hyp.core.redaction import REDACTED, Redaction
+from venomqa_hyp.core.redaction import Redaction
 from venomqa_hyp.core.script import (
     CHECK,
     SETUP,
     STEP,
-    Binding,
     Expected,
     Script,
     ScriptStep,
     literal,
 )
 from venomqa_hyp.explore.counterexample.made import Made, json_of
-from venomqa_hyp.explore.counterexample.names import ID_FIELD, Names, unique_text
+from venomqa_hyp.explore.counterexample.names import ID_FIELD, Names
 from venomqa_hyp.explore.counterexample.nouns import collection, noun
+from venomqa_hyp.explore.counterexample.replies import Replies, pairs
 from venomqa_hyp.explore.counterexample.transcript import Transcript
 
 #: Headers that every client writes for itself; cookies are kept by its jar.
@@ -31,10 +30,7 @@ _OWN_HEADERS = frozenset(
         *("user-agent", "cookie"),
     }
 )
-#: Characters of a reply that are kept; parts of a reply that are compared.
-_LONGEST_REPLY, _MOST_EXPECTED = 20_000, 40
 _FORM = "application/x-www-form-urlencoded"
-_SHORTEST_SECRET = 5
 _RESERVED = {"BASE_URL"}
 
 
@@ -119,9 +115,7 @@ class _Writer:
         self.obstacles: list[str] = []
         self._made = Made(names)
         self._redaction = redaction
-        self._secrets = sorted(
-            (text for text in secrets if len(text) >= _SHORTEST_SECRET), key=len, reverse=True
-        )
+        self._replies = Replies(redaction, secrets)
         self._cookies: set[tuple[str, str]] = set()
 
     def step(self, number: int, sent: _Sent) -> ScriptStep:
@@ -140,64 +134,43 @@ class _Writer:
             kind,
             body,
             request.status or 0,
-            tuple(self._reply_headers(request)),
-            self._reply_body(request),
+            self._replies.headers(request),
+            self._replies.body(request),
             float(getattr(request, "duration", 0.0)),
         )
         if request.status is None:
             self.obstacles.append(f"request {number + 1} got no reply: {request.error}")
-        self._made.reply(number, url, _pairs(request, "response_headers"), request.response_body)
+        self._made.reply(number, url, pairs(request, "response_headers"), request.response_body)
         self._note_cookies(request)
         return step
 
-    def bound(self, number: int, step: ScriptStep) -> ScriptStep:
-        """Return a request with what later ones take from its reply."""
-        bindings = tuple(map(self._redacted, self._made.bindings(number)))
-        return attrs.evolve(step, bindings=bindings)
-
     def expected(self, request: Any) -> tuple[Expected, ...]:
         """Return what of a reply is the same each time, as far as can be known."""
-        body = request.response_body
-        return tuple(self._stable(body))[:_MOST_EXPECTED]
+        return self._replies.expected(request, self._made.used)
 
-    def _stable(self, value: Any, place: tuple[str | int, ...] = ()) -> Iterator[Expected]:
-        field = next((key for key in reversed(place) if isinstance(key, str)), "")
-        if self._redaction.hides(field):
-            return
-        if isinstance(value, Mapping):
-            for key, item in value.items():
-                yield from self._stable(item, (*place, str(key)))
-        elif isinstance(value, list):
-            yield Expected(place, len(value), True)
-            for at, item in enumerate(value):
-                yield from self._stable(item, (*place, at))
-        elif isinstance(value, bool) or (place and self._is_stable(value, field)):
-            yield Expected(place, value)
-
-    def _is_stable(self, value: Any, field: str) -> bool:
-        """Return whether a value is content: no id, clock or secret."""
-        if ID_FIELD.search(field) or self._made.known(str(value)) or unique_text(value):
-            return False
-        return value is None or self._hidden(str(value)) == str(value)
+    def bound(self, number: int, step: ScriptStep) -> ScriptStep:
+        """Return a request with what later ones take from its reply."""
+        bindings = tuple(map(self._replies.binding, self._made.bindings(number)))
+        return attrs.evolve(step, bindings=bindings)
 
     def _url(self, url: str) -> str:
-        if url.startswith(self.base_url):
-            url = url[len(self.base_url) :]
+        rest = url.removeprefix(self.base_url)
+        url = rest if rest[:1] in ("", "/", "?") else url
         path, mark, query = url.partition("?")
         segments = path.split("/")
         written = [
             self._text(segment, "", noun(segments[at - 1]) if at else "", in_url=True)
             for at, segment in enumerate(segments)
         ]
-        pairs = [item.partition("=") for item in query.split("&")] if query else []
+        given = [item.partition("=") for item in query.split("&")] if query else []
         asked = [
             f"{literal(name)}{equals}{self._text(value, unquote(name), '', in_url=True)}"
-            for name, equals, value in pairs
+            for name, equals, value in given
         ]
         return "/".join(written) + mark + "&".join(asked)
 
     def _headers(self, request: Any, kind: str) -> Iterator[tuple[str, str]]:
-        for name, value in _pairs(request, "request_headers"):
+        for name, value in pairs(request, "request_headers"):
             key = name.lower()
             is_usual = (key, value) in {("accept", "*/*"), ("content-type", _USUAL.get(kind, ""))}
             if key == "cookie" and not self._in_jar(value):
@@ -207,7 +180,7 @@ class _Writer:
 
     def _body(self, number: int, request: Any) -> tuple[str, Any]:
         body, place = request.request_body, collection(str(request.url))
-        headers = {name.lower(): value for name, value in _pairs(request, "request_headers")}
+        headers = {name.lower(): value for name, value in pairs(request, "request_headers")}
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         content = getattr(request, "request_content", b"")
         if body is None:
@@ -220,8 +193,8 @@ class _Writer:
             self.obstacles.append(f"the body of request {number + 1} is no text ({kind})")
             return "", ""
         if kind == _FORM:
-            pairs = parse_qsl(body, keep_blank_values=True)
-            return "form", [(literal(name), self._text(text, name, place)) for name, text in pairs]
+            fields = parse_qsl(body, keep_blank_values=True)
+            return "form", [(literal(name), self._text(text, name, place)) for name, text in fields]
         return "text", self._text(body, "", place)
 
     def _tree(self, value: Any, field: str, place: str) -> Any:
@@ -261,7 +234,7 @@ class _Writer:
 
     def _literal(self, text: str, in_url: bool) -> str:
         """Return the template of what no reply made."""
-        for secret in self._secrets:
+        for secret in self._replies.secrets:
             if secret in text:
                 before, _, after = text.partition(secret)
                 name = self._secret("secret", secret, in_url=in_url)
@@ -284,56 +257,16 @@ class _Writer:
         self.values[known] = value
         return _named(known, value, in_url) if not form else f"{{{known}{form}}}"
 
-    def _redacted(self, binding: Binding) -> Binding:
-        field = str(binding.place[-1])
-        is_secret = self._redaction.hides(field) or binding.value in self._secrets
-        value = REDACTED if is_secret else self._hidden(binding.value)
-        return attrs.evolve(
-            binding,
-            value=value,
-            before=self._hidden(binding.before),
-            after=self._hidden(binding.after),
-        )
-
-    def _hidden(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, REDACTED)
-        return self._redaction.text(text)
-
-    def _reply_headers(self, request: Any) -> Iterator[tuple[str, str]]:
-        for name, value in _pairs(request, "response_headers"):
-            yield name, REDACTED if self._redaction.hides(name) else self._hidden(value)
-
-    def _reply_body(self, request: Any) -> str:
-        body = request.response_body
-        if isinstance(body, bytes):
-            return f"({len(body):,} bytes)"
-        if isinstance(body, (Mapping, list)):
-            return json.dumps(self._hidden_tree(body), ensure_ascii=False)[:_LONGEST_REPLY]
-        return "" if body is None else self._hidden(str(body))[:_LONGEST_REPLY]
-
-    def _hidden_tree(self, value: Any, field: str = "") -> Any:
-        if isinstance(value, Mapping):
-            return {
-                self._hidden(str(key)): self._hidden_tree(item, str(key))
-                for key, item in value.items()
-            }
-        if isinstance(value, list):
-            return [self._hidden_tree(item, field) for item in value]
-        if value is not None and self._redaction.hides(field):
-            return REDACTED
-        return self._hidden(value) if isinstance(value, str) else value
-
     def _note_cookies(self, request: Any) -> None:
-        for name, value in _pairs(request, "response_headers"):
+        for name, value in pairs(request, "response_headers"):
             if name.lower() == "set-cookie":
                 key, _, rest = value.partition("=")
                 self._cookies.add((key.strip(), rest.partition(";")[0].strip()))
 
     def _in_jar(self, header: str) -> bool:
         """Return whether each cookie was set by a reply."""
-        pairs = (item.partition("=") for item in header.split(";"))
-        return all((name.strip(), value.strip()) in self._cookies for name, _, value in pairs)
+        sent = (item.partition("=") for item in header.split(";"))
+        return all((name.strip(), value.strip()) in self._cookies for name, _, value in sent)
 
 
 _USUAL = {"json": "application/json", "form": _FORM, "text": ""}
@@ -341,7 +274,3 @@ _USUAL = {"json": "application/json", "form": _FORM, "text": ""}
 
 def _named(name: str, value: str, in_url: bool) -> str:
     return f"{{{name}:url}}" if in_url and quote(value, safe="") != value else f"{{{name}}}"
-
-
-def _pairs(request: Any, headers: str) -> tuple[tuple[str, str], ...]:
-    return tuple(getattr(request, headers, None) or ())
