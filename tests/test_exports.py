@@ -438,6 +438,19 @@ def test_an_api_in_this_process_is_not_reached_by_a_script(tmp_path: Path) -> No
     assert untried.verdict == "not verified: no function that opens a fresh World was given"
 
 
+def test_an_archive_needs_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other forms are written without it."""
+
+    def ask(api: Any, context: Any) -> None:
+        assert api.get("/").status_code == 201
+
+    (violation,) = by_machine(lambda: World(WsgiClient(answer_ok)), [Action("ask", ask)]).violations
+    monkeypatch.setitem(sys.modules, "harfile", None)
+    script, archive = export(violation, tmp_path, forms=["shell", "har"])
+    assert (script.path, archive.path) == (tmp_path / "ask.sh", None)
+    assert "pip install 'venomqa-hyp[har]'" in archive.verdict
+
+
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     """An unknown form, and a TestCase in place of its machine."""
     violation: Any = None

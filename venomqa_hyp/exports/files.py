@@ -114,7 +114,10 @@ class _Files:
     def _written(self, form: str, made: Export) -> Exported:
         name, render = _RENDERERS[form]
         path = self._folder / name.format(self._stem)
-        path.write_text(render(made), encoding="utf-8")
+        try:
+            path.write_text(render(made), encoding="utf-8")
+        except DefinitionError as error:  # what it needs is not installed
+            return Exported(form, None, f"not verified: {error}")
         verdict = self._verdict(form, path, made)
         path.write_text(render(attrs.evolve(made, verdict=verdict)), encoding="utf-8")
         if form == "shell":
