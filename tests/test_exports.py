@@ -194,7 +194,7 @@ def test_an_archive_can_be_replayed(found: Found, served: Callable[[str], None])
     served("fixed")
     text, url = found.text("har"), os.environ["SHOP_URL"]
     assert replay_har(text, url, found.script.values) is Outcome.OTHERWISE
-    assert replay_har(text, url) is Outcome.NOT_REACHED
+    assert replay_har(text, url, {}) is Outcome.NOT_REACHED
     entries = json.loads(text)["log"]["entries"]
     assert [item["response"]["status"] for item in entries] == [201, 201, 201, 201]
     assert entries[1]["response"]["content"]["text"].startswith('{"id": "')
@@ -468,3 +468,4 @@ def test_templates_keep_braces_types_and_encodings() -> None:
     tree = {"id": "{order_1:json}", "text": "{{}} {order_1}", "list": ["{token_1}"]}
     assert filled(tree, values) == {"id": 7, "text": "{} 7", "list": ["a/b"]}
     assert filled("/x/{token_1:url}", values) == "/x/a%2Fb"
+    assert filled({"pin": "{PIN:number}"}, {"PIN": "0.5"}) == {"pin": 0.5}

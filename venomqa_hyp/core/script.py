@@ -8,11 +8,13 @@ syntax of Python's format strings:
 ``{order_1}``      a value that an earlier reply is bound to, as text
 ``{order_1:json}`` the same, with the type that it has in the reply; only alone
 ``{order_1:url}``  the same, percent-encoded
+``{PIN:number}``   a secret that is a number; only alone
 ``{PASSWORD}``     a secret; its value is in no document, and read from the environment
 ``{{``, ``}}``     braces
 ================== ================================================================
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from string import Formatter
 from types import MappingProxyType
@@ -23,6 +25,8 @@ import attrs
 
 #: What a request belongs to: the opening of the World, the path, or the rule that was checked.
 SETUP, STEP, CHECK = "setup", "step", "check"
+#: Forms that stand for a value that is no text.
+RAW = frozenset({"json", "number"})
 #: What a value is read from.
 JSON, HEADER = "json", "header"
 
@@ -137,8 +141,15 @@ def filled(template: Any, values: Mapping[str, Any]) -> Any:
         return template
     texts = []
     for text, name, form in parts(template):
-        if form == "json":
-            return values[name]
+        if form in RAW:
+            return _number(values[name]) if form == "number" else values[name]
         value = str(values[name]) if name else ""
         texts += [text, quote(value, safe="") if form == "url" else value]
     return "".join(texts)
+
+
+def _number(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # it is redacted

@@ -1,6 +1,7 @@
 """Sends the requests of a script again, and compares the replies."""
 
 import enum
+import os
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -35,10 +36,11 @@ def replay_har(
 
     :param text: of the file.
     :param base_url: where the service listens; where the archive was recorded by default.
-    :param secrets: name -> value of those that the archive does not hold.
+    :param secrets: name -> value, which the archive does not hold; the environment by default.
     :raises Undecodable: the archive was not exported by venomqa-hyp.
     """
-    return follow(script_in_har(text), base_url, secrets or {}).outcome
+    given = os.environ if secrets is None else secrets
+    return follow(script_in_har(text), base_url, given).outcome
 
 
 def follow(script: Script, base_url: str | None, secrets: Mapping[str, str]) -> Followed:

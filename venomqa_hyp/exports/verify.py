@@ -68,7 +68,7 @@ class Trial:
 
         def run(url: str) -> str:
             script = script_in_har(file.read_text(encoding="utf-8"))
-            seen = follow(script, url, self.script.values)
+            seen = follow(script, url, {**os.environ, **self.script.values})
             is_shown = seen.outcome is Outcome.AS_WITH_BUG
             return "" if is_shown else _not(f"{seen.outcome.value}: {seen.reason}")
 

@@ -214,7 +214,7 @@ class _Writer:
         if name is not None:
             return f"{{{name}:json}}"
         if self._redaction.hides(field):
-            return self._secret(field, str(value), form=":json")
+            return self._secret(field, str(value), form=":number")
         self._made.sent(str(value))
         return value
 

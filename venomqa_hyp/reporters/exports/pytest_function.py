@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from venomqa_hyp.core.script import HEADER, SETUP, Binding, Expected, ScriptStep, parts
+from venomqa_hyp.core.script import HEADER, RAW, SETUP, Binding, Expected, ScriptStep, parts
 from venomqa_hyp.reporters.exports.heading import (
     AS_WITH_BUG,
     RULE_BROKEN,
@@ -101,6 +101,8 @@ def _docstring(export: Export) -> Iterator[str]:
 
 def _imports(export: Export) -> Iterator[str]:
     script = export.script
+    if any(":number}" in repr(step.body) for step in export.steps):
+        yield "import json"
     if export.secrets or not export.checks_rule:
         yield "import os"
     if script.created and not export.checks_rule:
@@ -268,8 +270,10 @@ def _tree(value: Any, texts: set[str]) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_tree(item, texts) for item in value)}]"
     if isinstance(value, str):
-        raw = [name for _, name, form in parts(value) if form == "json"]
-        return raw[0] if raw else _text(value, texts)
+        for _, name, form in parts(value):
+            if form in RAW:
+                return f"json.loads({name})" if form == "number" else name
+        return _text(value, texts)
     return _value(value)
 
 

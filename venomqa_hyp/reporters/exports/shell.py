@@ -6,7 +6,16 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from venomqa_hyp.core.script import HEADER, SETUP, Binding, Expected, ScriptStep, literal, parts
+from venomqa_hyp.core.script import (
+    HEADER,
+    RAW,
+    SETUP,
+    Binding,
+    Expected,
+    ScriptStep,
+    literal,
+    parts,
+)
 from venomqa_hyp.reporters.exports.heading import (
     AS_WITH_BUG,
     Export,
@@ -182,7 +191,7 @@ def _names(body: Any) -> Iterator[tuple[tuple[str, bool], None]]:
         for item in body:
             yield from _names(item)
     elif isinstance(body, str):
-        yield from (((name, form == "json"), None) for _, name, form in parts(body) if name)
+        yield from (((name, form in RAW), None) for _, name, form in parts(body) if name)
 
 
 def _plain(body: Any) -> Any:
@@ -207,7 +216,7 @@ def _program(body: Any) -> str:
         for text, name, form in parts(body)
         for piece in (
             json.dumps(text, ensure_ascii=False) if text or not name else "",
-            f"${_variable(name, form == 'json')}" if name else "",
+            f"${_variable(name, form in RAW)}" if name else "",
         )
         if piece
     ]
