@@ -87,38 +87,43 @@ def _add(
     values: Mapping[str, Any],
     at: datetime.datetime,
 ) -> None:
-    url = filled(step.url, values)
-    url = url if "://" in url.partition("?")[0] else base_url + url
-    query = [harfile.Record(*pair) for pair in parse_qsl(urlsplit(url).query, True)]
-    headers = [harfile.Record(name, filled(value, values)) for name, value in step.headers]
-    replied = [harfile.Record(*pair) for pair in step.reply_headers]
-    kinds = [value for name, value in step.reply_headers if name.lower() == "content-type"]
     milliseconds = step.seconds * 1000
     har.add_entry(
         startedDateTime=at,
         time=milliseconds,
-        request=harfile.Request(
-            step.method,
-            url,
-            "HTTP/1.1",
-            headers=headers,
-            queryString=query,
-            postData=_posted(harfile, step, values),
-        ),
-        response=harfile.Response(
-            status=step.status,
-            statusText="",
-            httpVersion="HTTP/1.1",
-            headers=replied,
-            content=harfile.Content(
-                size=len(step.reply_body.encode()),
-                mimeType=kinds[0] if kinds else "",
-                text=step.reply_body,
-            ),
-            redirectURL=dict(step.reply_headers).get("location", ""),
-        ),
+        request=_request(harfile, step, base_url, values),
+        response=_response(harfile, step),
         timings=harfile.Timings(send=0, wait=milliseconds, receive=0),
         comment=step.call or step.role,
+    )
+
+
+def _request(harfile: Any, step: ScriptStep, base_url: str, values: Mapping[str, Any]) -> Any:
+    url = filled(step.url, values)
+    url = url if "://" in url.partition("?")[0] else base_url + url
+    return harfile.Request(
+        step.method,
+        url,
+        "HTTP/1.1",
+        headers=[harfile.Record(name, filled(value, values)) for name, value in step.headers],
+        queryString=[harfile.Record(*pair) for pair in parse_qsl(urlsplit(url).query, True)],
+        postData=_posted(harfile, step, values),
+    )
+
+
+def _response(harfile: Any, step: ScriptStep) -> Any:
+    headers = {name.lower(): value for name, value in step.reply_headers}
+    return harfile.Response(
+        status=step.status,
+        statusText="",
+        httpVersion="HTTP/1.1",
+        headers=[harfile.Record(*pair) for pair in step.reply_headers],
+        content=harfile.Content(
+            size=len(step.reply_body.encode()),
+            mimeType=headers.get("content-type", ""),
+            text=step.reply_body,
+        ),
+        redirectURL=headers.get("location", ""),
     )
 
 
