@@ -438,6 +438,24 @@ def test_an_api_in_this_process_is_not_reached_by_a_script(tmp_path: Path) -> No
     assert untried.verdict == "not verified: no function that opens a fresh World was given"
 
 
+def test_a_rule_that_is_not_known_is_not_verified(tmp_path: Path) -> None:
+    """Replies alone do not say that a rule over the stores is broken."""
+
+    def ask(api: Any, context: Any) -> None:
+        api.get("/")
+
+    def asked(world: World) -> bool:
+        return not world.api.history
+
+    outcome = by_machine(
+        lambda: World(WsgiClient(answer_ok)), [Action("ask", ask)], [Invariant("asked", asked)]
+    )
+    (script,) = export(
+        outcome.violations[0], tmp_path, world=lambda: World(WsgiClient(answer_ok)), forms="shell"
+    )
+    assert script.verdict == "not verified: asked is not among the invariants given"
+
+
 def test_an_archive_needs_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other forms are written without it."""
 

@@ -169,6 +169,8 @@ class _Files:
     def _verdict(self, form: str, path: Path, made: Export) -> str:
         if self._open_world is None:
             return _NO_WORLD
+        if made.is_of_rule and self._rule is None:
+            return f"not verified: {self._violation.name} is not among the invariants given"
         is_in_world = form == "pytest" and made.checks_rule
         if made.script.obstacles and not is_in_world:
             return f"not verified: {'; '.join(made.script.obstacles)}"
