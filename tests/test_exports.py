@@ -409,7 +409,7 @@ def test_a_step_that_sends_nothing_is_an_obstacle(tmp_path: Path) -> None:
 
     def ask(api: Any, context: Any) -> None:
         api.get("/")
-        assert context.world.systems["clock"]["hour"] == 0
+        assert context.world.systems["clock"]["hour"] == 0, f"it is {'late'}"
 
     def open_world() -> World:
         return World(WsgiClient(answer_ok), {"clock": MemoryAdapter({"hour": 0})})
@@ -419,7 +419,9 @@ def test_a_step_that_sends_nothing_is_an_obstacle(tmp_path: Path) -> None:
     why = "not verified: step 1 (wait) changed something without a request"
     assert pytest_function.verdict == why
     assert pytest_function.path is not None
-    assert why in pytest_function.path.read_text()
+    text = pytest_function.path.read_text()
+    assert why in text
+    assert compile(text, "test_ask.py", "exec")
 
 
 def test_an_api_in_this_process_is_not_reached_by_a_script(tmp_path: Path) -> None:

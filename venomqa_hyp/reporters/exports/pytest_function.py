@@ -238,7 +238,9 @@ def _test_in_world(export: Export) -> Iterator[str]:
 
 def _quoted_docstring(export: Export) -> str:
     found = export.counterexample
-    return f'"""{_prose(" ".join((found.expected or found.name).split()))}"""'
+    text = _prose(" ".join((found.expected or found.name).split()))
+    # A quote at the end would end the docstring early.
+    return f'"""{text[:-1]}\\""""' if text.endswith('"') else f'"""{text}"""'
 
 
 def _text(template: str, texts: set[str]) -> str:
