@@ -26,7 +26,8 @@ MAY_IMPORT = {room: STACK[:floor] for floor, room in enumerate(STACK)} | {
     "reporters": ["errors", "values", "core"],
     "testing": ["errors", "values", "core", "world", "adapters"],
     "config": ["errors", "values", "core"],
-    "cli": [*STACK, "adapters", "dsl", "reporters", "config"],
+    "exports": [*STACK, "reporters"],
+    "cli": [*STACK, "adapters", "dsl", "reporters", "exports", "config"],
     "pytest_plugin": [*STACK, "adapters", "dsl", "reporters"],
     "__main__": ["cli"],
     # The package itself re-exports what users define and run a test with.

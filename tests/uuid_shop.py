@@ -1,6 +1,7 @@
 """A shop in a process of its own: every id is a UUID, each customer has a password and a token.
 
-``python uuid_shop.py DATABASE PORT``. A refund is not compared with what was refunded before.
+``python uuid_shop.py DATABASE PORT [--fixed]``. A refund is compared with what was refunded before
+only with ``--fixed``.
 """
 
 import json
@@ -62,7 +63,9 @@ class Shop(BaseHTTPRequestHandler):
 
     def refund(self, order: str, amount: int) -> tuple[int, dict[str, Any]]:
         paid = execute("SELECT amount FROM orders WHERE id = ?", order)
-        if not paid or amount > paid[0][0]:
+        before = execute("SELECT total(amount) FROM refunds WHERE order_id = ?", order)[0][0]
+        back = amount + (before if "--fixed" in sys.argv else 0)
+        if not paid or back > paid[0][0]:
             return 409, {"error": f"order {order} is not worth {amount}"}
         key = str(uuid.uuid4())
         execute("INSERT INTO refunds VALUES (?, ?, ?)", key, order, amount)

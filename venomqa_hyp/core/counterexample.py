@@ -6,6 +6,8 @@ secrets are left out, and what is long is cut.
 
 import attrs
 
+from venomqa_hyp.core.script import Script
+
 #: What a change did to the thing it names.
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 
@@ -61,6 +63,7 @@ class Counterexample:
     :ivar expected: what should be: the description of the invariant, or the line of the assertion.
     :ivar steps: from the initial state; none where that is already broken.
     :ivar shortened: whether shorter sequences were looked for.
+    :ivar script: its requests, to be sent again; ``None`` where it has none.
     """
 
     name: str
@@ -69,3 +72,4 @@ class Counterexample:
     expected: str
     steps: tuple[CounterexampleStep, ...]
     shortened: bool = False
+    script: Script | None = attrs.field(default=None, repr=False)

@@ -23,6 +23,7 @@ from venomqa_hyp.core.counterexample import (
 from venomqa_hyp.core.divergence import Differing, Divergence
 from venomqa_hyp.core.invariant import Severity, Step, Violation
 from venomqa_hyp.core.observation import Observation
+from venomqa_hyp.core.script import Binding, Expected, Script, ScriptStep
 from venomqa_hyp.core.state import State, Transition
 from venomqa_hyp.values.encoding import (
     MAX_NESTING,
@@ -173,7 +174,8 @@ def counterexample_document(counterexample: Counterexample | None) -> Document |
     if counterexample is None:
         return None
     steps = [_counterexample_step_document(step) for step in counterexample.steps]
-    return {**attrs.asdict(counterexample, recurse=False), "steps": steps}
+    script = script_document(counterexample.script)
+    return {**attrs.asdict(counterexample, recurse=False), "steps": steps, "script": script}
 
 
 def counterexample_from(record: Any) -> Counterexample | None:
@@ -185,7 +187,75 @@ def counterexample_from(record: Any) -> Counterexample | None:
         return None
     texts = {key: field(record, key, str) for key in ("name", "severity", "message", "expected")}
     steps = tuple(listed(record, "steps", _counterexample_step_from))
-    return Counterexample(steps=steps, shortened=field(record, "shortened", bool), **texts)
+    shortened, script = field(record, "shortened", bool), script_from(record.get("script"))
+    return Counterexample(steps=steps, shortened=shortened, script=script, **texts)
+
+
+def script_document(script: Script | None) -> Document | None:
+    """Describe a script, without the values of secrets."""
+    if script is None:
+        return None
+    document = attrs.asdict(script)
+    del document["values"]
+    return Document(_as_lists(document))
+
+
+def script_from(record: Any) -> Script | None:
+    """Return the script of a document.
+
+    :raises Undecodable: it describes none.
+    """
+    if record is None:
+        return None
+    secrets, created, obstacles = (
+        tuple(listed(record, key, lambda item: str(expect(str, item, "a text"))))
+        for key in ("secrets", "created", "obstacles")
+    )
+    steps = tuple(listed(record, "steps", _script_step_from))
+    return Script(field(record, "base_url", str), steps, secrets, created, obstacles)
+
+
+def _script_step_from(record: Any) -> ScriptStep:
+    texts = {
+        key: field(record, key, str)
+        for key in ("role", "call", "method", "url", "kind", "reply_body")
+    }
+    return ScriptStep(
+        headers=_pairs_from(record, "headers"),
+        body=record.get("body"),
+        number=field(record, "number", int),
+        status=field(record, "status", int),
+        reply_headers=_pairs_from(record, "reply_headers"),
+        seconds=float(field(record, "seconds", int | float)),
+        bindings=tuple(listed(record, "bindings", _binding_from)),
+        expected=tuple(listed(record, "expected", _expected_from)),
+        **texts,
+    )
+
+
+def _pairs_from(record: Any, key: str) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (expect(str, name, "a name"), expect(str, value, "a value"))
+        for name, value in field(record, key, list)
+    )
+
+
+def _binding_from(record: Any) -> Binding:
+    keys = ("name", "source", "before", "after", "value")
+    texts = {key: field(record, key, str) for key in keys}
+    place = tuple(field(record, "place", list))
+    return Binding(place=place, is_text=field(record, "is_text", bool), **texts)
+
+
+def _expected_from(record: Any) -> Expected:
+    place = tuple(field(record, "place", list))
+    return Expected(place, record.get("value"), field(record, "is_length", bool))
+
+
+def _as_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_lists(item) for key, item in value.items()}
+    return [_as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _counterexample_step_document(step: CounterexampleStep) -> Document:

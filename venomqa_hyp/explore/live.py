@@ -33,6 +33,8 @@ class Live:
         self._executor: Executor = recorder.executor
         self.at = self._executor.mover.reset() if at is None else at
         self._executor.mover.lose()
+        if transcript is not None:
+            transcript.open(self._executor.world)
 
     def take(self, draft: Draft) -> Position | None:
         """Execute a step; ``None`` where it cannot run."""
@@ -55,7 +57,10 @@ class Live:
 
     def check(self, invariant: Invariant) -> Verdict:
         """Check an invariant in the World as it is."""
-        return self._recorder.checker.check(invariant)
+        if self._transcript is None:
+            return self._recorder.checker.check(invariant)
+        with self._transcript.checking(self._executor.world, invariant.name):
+            return self._recorder.checker.check(invariant)
 
     def failures(self) -> tuple[Failure, ...]:
         """Return what is wrong now: what the last step raised, or each broken invariant."""

@@ -1,6 +1,6 @@
 """The algebra of values: digests, encodings, atoms, and what identifies content but for them."""
 
-from venomqa_hyp.values.atoms import Name, template_of
+from venomqa_hyp.values.atoms import Name, atoms_in_text, template_of
 from venomqa_hyp.values.chance import pattern_of
 from venomqa_hyp.values.comparison import ABSENT, Difference, differences
 from venomqa_hyp.values.digest import canonical_text, digest, hash_text, snapshot
@@ -20,6 +20,7 @@ __all__ = [
     "Sealed",
     "Shown",
     "aligned",
+    "atoms_in_text",
     "canonical_text",
     "differences",
     "digest",

@@ -135,6 +135,20 @@ def _inside(text: str) -> Made:
     return parts if len(parts) > 1 else None
 
 
+def atoms_in_text(text: str) -> list[tuple[str, str, str]]:
+    """Return each atom as it is spelled, between the literal texts before and after it."""
+    parts = split(text)
+    return [
+        (
+            before if isinstance(before, str) else "",
+            part.spelled,
+            after if isinstance(after, str) else "",
+        )
+        for before, part, after in zip(("", *parts), parts, (*parts[1:], ""), strict=False)
+        if not isinstance(part, str)
+    ]
+
+
 def template_of(text: str) -> str:
     """Return a text without its atoms: what all texts like it have in common."""
     if len(text) < 6:

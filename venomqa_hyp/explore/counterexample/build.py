@@ -15,8 +15,10 @@ from venomqa_hyp.core.counterexample import (
     Exchange,
 )
 from venomqa_hyp.core.redaction import Redaction, words
+from venomqa_hyp.core.script import Script
 from venomqa_hyp.explore.counterexample.effects import Effect
 from venomqa_hyp.explore.counterexample.names import names_of
+from venomqa_hyp.explore.counterexample.script import script_of
 from venomqa_hyp.explore.counterexample.transcript import Entered, Transcript
 from venomqa_hyp.explore.counterexample.wording import Wording
 from venomqa_hyp.explore.failure import Failure
@@ -40,18 +42,29 @@ def counterexample_of(
     """
     entered, hidden = transcript.entered, redaction or Redaction()
     initial = entered[0].at.parent.state.context if entered and entered[0].at.parent else {}
-    wording = Wording(
-        names_of(entered, initial), hidden, frozenset(_secrets(entered, initial, hidden))
-    )
+    names = names_of(entered, initial)
+    secrets = frozenset(_secrets(entered, initial, hidden))
+    wording = Wording(names, hidden, secrets)
     last = wording.at(len(entered))
+    steps = tuple(_step(step, wording.at(number)) for number, step in enumerate(entered))
+    calls = [step.call for step in steps]
     return Counterexample(
         failure.name,
         failure.severity.value,
         last.message(failure.message.rstrip(": ")),
         last.message(_assertion(failure) or description),
-        tuple(_step(step, wording.at(number)) for number, step in enumerate(entered)),
+        steps,
         shortened,
+        _script(transcript, failure.rule, calls, names, hidden, secrets),
     )
+
+
+def _script(transcript: Transcript, *given: Any) -> Script | None:
+    """Return the script; a client of the user's may record requests in another way."""
+    try:
+        return script_of(transcript, *given)
+    except Exception as problem:
+        return Script("", (), obstacles=(f"its requests: {type(problem).__name__}: {problem}",))
 
 
 def _step(step: Entered, wording: Wording) -> CounterexampleStep:

@@ -27,6 +27,8 @@ _UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 RANDOM_ID = re.compile(
     rf"(?<![\w-])(?:{_UUID}|(?=\w*\d)[0-9a-f]{{24,64}}|[0-7][0-9A-HJKMNP-TV-Z]{{25}})(?![\w-])"
 )
+#: A field that holds the id of something.
+ID_FIELD = re.compile(r"(?:^|_)(?:id|uuid|number|key)$|[a-z]Id$")
 _SHORTEST_UNIQUE = 6
 
 
@@ -148,7 +150,7 @@ def _name_held(names: Names, held: _Held, number: int, path: "_Path") -> None:
     unique = [
         (text, key)
         for leaf, key in _leaves(held.value)
-        if (text := _unique(leaf)) and text not in path.constant
+        if (text := unique_text(leaf)) and text not in path.constant
     ]
     if unique:
         name = next((names.unique[text] for text, _ in unique if text in names.unique), None)
@@ -258,7 +260,7 @@ def _reply_ids(step: Entered) -> set[str]:
         str(leaf)
         for request in step.requests
         for leaf, key in _leaves(request.response_body)
-        if re.search(r"(?:^|_)(?:id|uuid|number|key)$|[a-z]Id$", key)
+        if ID_FIELD.search(key)
     }
 
 
@@ -294,7 +296,7 @@ def _leaves(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[Any, st
         yield value, key
 
 
-def _unique(value: Any) -> str:
+def unique_text(value: Any) -> str:
     """Return the text of a value that can be nothing else; empty for others."""
     text = str(value)
     if isinstance(value, uuid.UUID):

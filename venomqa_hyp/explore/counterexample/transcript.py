@@ -1,5 +1,7 @@
 """What each step of a live execution sent and changed, for the report of a failure."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -43,15 +45,35 @@ class Entered:
 
 
 class Transcript:
-    """Collects what each step did; the World is observed before and after it."""
+    """Collects what each step did; the World is observed before and after it.
+
+    :ivar opened: the requests that were sent while the World was opened.
+    :ivar checked: invariant -> the requests that its last check sent.
+    :ivar base_url: what requests are relative to; empty where that is not known.
+    """
 
     def __init__(self) -> None:
         self._entered: list[Entered] = []
+        self.opened: tuple[Any, ...] = ()
+        self.checked: dict[str, tuple[Any, ...]] = {}
+        self.base_url = ""
 
     @property
     def entered(self) -> tuple[Entered, ...]:
         """The steps so far."""
         return tuple(self._entered)
+
+    def open(self, world: World) -> None:
+        """Note what is there before the first step."""
+        self.opened = _history(world)
+        self.base_url = str(getattr(world.api, "base_url", ""))
+
+    @contextmanager
+    def checking(self, world: World, invariant: str) -> Iterator[None]:
+        """Note what the check of an invariant sends."""
+        begun = len(_history(world))
+        yield
+        self.checked[invariant] = _history(world)[begun:]
 
     def begin(self, world: World) -> Moment:
         """Note what is there before a step."""
