@@ -6,9 +6,10 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
-from hypothesis import Phase, reject
+from hypothesis import Phase, currently_in_test_context, event, reject
 from hypothesis import settings as Settings  # noqa: N812  # it is a class
 from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
@@ -22,8 +23,10 @@ from hypothesis.stateful import (
 )
 
 from venomqa_hyp.core import Action, ExplorationResult, FromContext, Invariant, Step
+from venomqa_hyp.core.counts import outcome_of
+from venomqa_hyp.core.vacuity import Require
 from venomqa_hyp.errors import DefinitionError, WorldError
-from venomqa_hyp.explore import Diverged, Draft, Failure, Position, Strategy
+from venomqa_hyp.explore import Diverged, Draft, Failure, Position, Strategy, Tally
 from venomqa_hyp.stateful import internals
 from venomqa_hyp.stateful.definition import Definition, WorldSource, check_name, define
 from venomqa_hyp.stateful.failure_files import FailureFolder
@@ -49,6 +52,7 @@ def venom_machine(
     strategy: Strategy | None = None,
     rollback: bool = True,
     on_divergence: str = "error",
+    require: Require = MappingProxyType({}),
 ) -> type["VenomStateMachine"]:
     """Return a Hypothesis state machine that runs on a World which rolls back.
 
@@ -66,6 +70,9 @@ def venom_machine(
     :param rollback: false re-runs every step from a reset World, as plain Hypothesis would.
     :param on_divergence: what a World leads to that does not repeat itself: ``"error"`` ends the
         run, ``"warn"`` goes on without its record, and executes every step again.
+    :param require: action -> the least share of its steps that succeed, above 0.0 and up to 1.0, or
+        the least number of them. A run that found nothing and does not reach that ends with
+        ``VacuousRun``.
     :raises DefinitionError: says which part cannot work, and what to write instead.
     """
     if not isinstance(name, str) or not name.isidentifier():
@@ -84,6 +91,7 @@ def venom_machine(
         strategy=strategy,
         rollback=rollback,
         on_divergence=on_divergence,
+        require=require,
         taken=frozenset(dir(VenomStateMachine)),
     )
     named = [f"{item.name}({','.join(item.arguments)})" for item in definition.actions.values()]
@@ -96,6 +104,8 @@ def venom_machine(
     }
     members |= {item.name: _as_rule(item) for item in definition.actions.values()}
     for item in definition.invariants:
+        if item.at_end:
+            continue  # teardown checks it
         check = _as_invariant(item)
         while check.__name__ in members or hasattr(VenomStateMachine, check.__name__):
             check.__name__ += "_"
@@ -156,6 +166,7 @@ class VenomStateMachine(RuleBasedStateMachine):
         self._venom_run, self._venom_run_is_own = find_run(type(self), self.venom_definition)
         if self._venom_run_is_own:
             weakref.finalize(self, self._venom_run.session.close)
+        self._venom_outside = sys.exception()
         self._venom_final = internals.in_final_replay()
         self._venom_lent = False
         self._venom_provider = internals.current_provider()
@@ -177,12 +188,22 @@ class VenomStateMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """End the test case; the World stays open until the run ends."""
-        super().teardown()
-        walk = self._venom_walked
-        if walk is not None and walk.is_recorded and self._venom_provider is not None:
-            self._venom_learn(walk)
-        if self._venom_run_is_own:
-            end_run(type(self), self._venom_run)
+        __tracebackhide__ = True
+        walk, has_failed = self._venom_walked, sys.exception() is not self._venom_outside
+        try:
+            super().teardown()
+            if walk is not None and not has_failed:
+                self._venom_finish()
+            if walk is not None and walk.is_recorded and self._venom_provider is not None:
+                self._venom_learn(walk)
+        finally:
+            if self._venom_run_is_own:
+                end_run(type(self), self._venom_run)
+
+    @_ends_run
+    def _venom_finish(self) -> None:
+        __tracebackhide__ = True
+        self._venom_ask(lambda walk: walk.finish())
 
     @_ends_run
     def _venom_learn(self, walk: Walk) -> None:
@@ -208,7 +229,10 @@ class VenomStateMachine(RuleBasedStateMachine):
     @_ends_run
     def _venom_step(self, action: Action, arguments: dict[str, Any]) -> Any:
         __tracebackhide__ = True
+        if _is_always_enabled(action):
+            self._venom_tally.tried(action.name, enabled=True)  # Hypothesis does not ask
         result = self._venom_ask(lambda walk: walk.step(Step(action.name, arguments)))
+        _event(f"{action.name}: {outcome_of(result)}")
         if action.target is None:
             return None
         return _copied(result.value) if result.success else multiple()
@@ -216,7 +240,8 @@ class VenomStateMachine(RuleBasedStateMachine):
     @_ends_run
     def _venom_check(self, item: Invariant) -> None:
         __tracebackhide__ = True
-        self._venom_ask(lambda walk: walk.check(item))
+        if self._venom_ask(lambda walk: walk.check(item)).vacuous:
+            _event(f"{item.name}: vacuous")
 
     def _venom_ask(self, ask: Callable[[Walk], _Answer]) -> _Answer:
         """Ask the walk; raise what fails, or reject the test case where a shorter one follows."""
@@ -234,6 +259,8 @@ class VenomStateMachine(RuleBasedStateMachine):
     def _venom_failed(self, failure: Failure, at: Position) -> BaseException:
         """Return what to raise for a failure that a test case met."""
         run, final = self._venom_run, self._venom_final or self._venom_run_is_own
+        if failure.rule is None:
+            _event(f"{failure.name}: raised {type(failure.exception).__name__}")
         run.steering.note_met(failure.origin)
         if final or not self._venom_walk().is_recorded:
             # What a rule of the user did to the World would be missing in it.
@@ -263,6 +290,10 @@ class VenomStateMachine(RuleBasedStateMachine):
         if not rules.permits(action, walk.at):
             return False
         return all(guard(walk.context) for guard in action.guards)
+
+    @property
+    def _venom_tally(self) -> Tally:
+        return self._venom_run.session.recorder.executor.tally
 
     @precondition(_is_stuck)
     @rule()
@@ -299,14 +330,24 @@ def _as_rule(action: Action) -> Callable[..., object]:
         strategies["target"] = action.target
     decorate: Callable[..., Callable[..., object]] = rule(**strategies)
     made = decorate(execute)
-    drawn_from_context = any(isinstance(item, FromContext) for item in action.arguments.values())
-    if action.max_calls is None and not action.preconditions and not drawn_from_context:
+    if _is_always_enabled(action):
         return made
 
     def enabled(self: VenomStateMachine) -> bool:
-        return bool(self._venom_enabled(action))
+        return self._venom_tally.tried(action.name, enabled=bool(self._venom_enabled(action)))
 
     return precondition(enabled)(made)
+
+
+def _is_always_enabled(action: Action) -> bool:
+    drawn_from_context = any(isinstance(item, FromContext) for item in action.arguments.values())
+    return action.max_calls is None and not action.preconditions and not drawn_from_context
+
+
+def _event(text: str) -> None:
+    """Let Hypothesis's statistics count the test cases in which something happened."""
+    if currently_in_test_context():  # not where the machine is driven by hand
+        event(text)
 
 
 def _as_invariant(item: Invariant) -> Callable[..., object]:
@@ -338,6 +379,7 @@ def _scope(machine: Any, given: Settings | None) -> Iterator[None]:
         shrinks=shrinks,
         step_count=chosen.stateful_step_count,
         multiple=chosen.report_multiple_bugs,
+        generates=Phase.generate in chosen.phases,
     ):
         if _is_ours(machine) and machine.venom_definition.rollback and _is_kept(given):
             run, _ = find_run(machine, machine.venom_definition)

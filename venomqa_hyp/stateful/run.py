@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic, perf_counter
 
+import attrs
 from hypothesis.errors import HypothesisException
 
 from venomqa_hyp.core import Divergence, ExplorationResult, Step
 from venomqa_hyp.core.counterexample_text import to_text
+from venomqa_hyp.core.vacuity import unmet
 from venomqa_hyp.errors import DivergenceError, VenomError
 from venomqa_hyp.explore import (
     Choices,
@@ -65,6 +67,7 @@ class Run:
     :param multiple: whether several failures are raised together.
     :param seconds: time for all of it.
     :param is_whole: whether these are all test cases of a machine, and not one driven by hand.
+    :param generates: whether test cases are generated, and not only replayed.
     :ivar stopped: what ended all test cases.
     """
 
@@ -78,6 +81,7 @@ class Run:
         seconds: float = math.inf,
         on_step: OnStep | None = None,
         is_whole: bool = False,
+        generates: bool = True,
     ) -> None:
         self.definition = definition
         self.multiple = multiple
@@ -97,6 +101,7 @@ class Run:
         self.test_cases = 0
         self.fixed: list[str] = []
         self.is_whole = is_whole
+        self.generates = generates
         self._settles_divergence = False
         self._starts_over = False
         self._start = perf_counter()
@@ -119,6 +124,9 @@ class Run:
         nothing_left = self.guidance.is_done and not own and not self.ledger.failing
         if nothing_left and self.budget.has_time():
             self.guidance.prove_merges()
+            self.guidance.check_ends()
+            if self.steering.lead(provider, positions):
+                return
         if nothing_left or not self.budget.has_time():
             raise StopRun
         self.guidance.begin(provider, positions, walks=0.5 if own else 0.0)
@@ -317,14 +325,18 @@ class Run:
             if item.reason not in str(error):
                 error.add_note(f"Seen once: {item.reason}")
 
-    def close(self) -> ExplorationResult | None:
+    def close(self, *, is_judged: bool = False) -> ExplorationResult | None:
         """Roll back, close the World where this run opened it, and return the record.
 
+        :param is_judged: whether to look at what the run was required to reach.
         :raises WorldError: when the World could not be left as it was found.
         """
         if not self.session.is_open:
             return None
         result = self._summary()
+        if is_judged and result.steps_executed:
+            missing = unmet(result.actions, result.invariants, self.definition.require)
+            result = attrs.evolve(result, unmet=missing)
         self.session.close()
         return result
 
@@ -338,8 +350,8 @@ class Run:
                 stacklevel=2,
             )
         if found_nothing and self.session.is_open:
-            executor = self.session.recorder.executor
-            idle = describe_idle(executor, self.session.recorder.rejected)
+            tally = self.session.recorder.executor.tally
+            idle = describe_idle(self.definition.actions, tally.actions)
             if idle is not None:
                 warnings.warn(f"{machine}: {idle}", IdleActionWarning, stacklevel=2)
 
@@ -352,16 +364,14 @@ class Run:
         return "The run went on without its record and executed every step again."
 
     def _summary(self) -> ExplorationResult:
-        recorder, definition = self.session.recorder, self.definition
+        recorder = self.session.recorder
         executor = recorder.executor
-        called = [name for name in definition.actions if executor.executions[name]]
         return ExplorationResult(
             graph=self.session.graph,
             violations=tuple(item.violation for item in self.ledger.failing),
-            action_coverage=len(called) / len(definition.actions),
             duration=perf_counter() - self._start,
-            executions=dict(executor.executions),
-            steps_recalled=recorder.recalled,
+            actions=executor.tally.actions,
+            invariants=executor.tally.invariants,
             steps_repeated=recorder.travel.repeated,
             test_cases=self.test_cases,
             executed_before_failure=self.budget.before_failure,
@@ -372,6 +382,4 @@ class Run:
             late_writes=executor.latecomers.described,
             refuted=tuple(item.reason for item in self.ledger.of(Status.REFUTED)),
             fixed=tuple(self.fixed),
-            actions=tuple(definition.actions),
-            invariants=tuple(item.name for item in definition.invariants),
         )

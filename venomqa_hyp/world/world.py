@@ -185,7 +185,7 @@ class World:
         outer = sys.exception()
         try:
             if invariant.when is not None and not invariant.when(self):
-                return Verdict(invariant)
+                return Verdict(invariant, vacuous=True)
             return Verdict(invariant, _message(invariant, invariant.check(self)))
         except self._transport_errors as error:
             raise WorldError(
