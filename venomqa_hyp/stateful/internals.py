@@ -14,6 +14,8 @@ selection of the rule, and one span per argument in the order of their names.
 the structure is not this one, :meth:`VenomProvider.argument_choices` says so and nothing is
 steered.
 
+*Observability.* :func:`is_observed` says whether it is on, so that it costs nothing where it is not.
+
 *Memory.* The engine keeps the choices of the last 10,000 test cases; :func:`install` lets it keep
 fewer.
 """
@@ -34,6 +36,7 @@ from hypothesis.internal.conjecture import engine
 from hypothesis.internal.conjecture.choice import ChoiceNode, ChoiceTemplate
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import HypothesisProvider
+from hypothesis.internal.observability import observability_enabled
 from hypothesis.stateful import STATE_MACHINE_RUN_LABEL, Bundle, RuleBasedStateMachine
 from hypothesis.strategies._internal.lazy import unwrap_strategies
 from hypothesis.strategies._internal.misc import BooleansStrategy
@@ -74,6 +77,11 @@ def as_in_test_case(test: Callable[..., object]) -> AbstractContextManager[Any]:
     :param test: stands for the test.
     """
     return BuildContext(ConjectureData.for_choices(()), wrapped_test=test)
+
+
+def is_observed() -> bool:
+    """Return whether Hypothesis writes a record of each test case, for Tyche and others."""
+    return currently_in_test_context() and observability_enabled()
 
 
 def current_provider() -> "VenomProvider | None":
@@ -264,10 +272,12 @@ class VenomProvider(HypothesisProvider):
         :param actions: for each step, the names of its arguments.
         :return: ``None`` where the test case does not have the structure described above.
         """
-        if len(self._steps) != len(actions):
+        # In the last span a test case may only have decided to stop.
+        steps = self._steps if not self._steps or self._steps[-1] else self._steps[:-1]
+        if len(steps) != len(actions):
             return None
         made = []
-        for parts, names in zip(self._steps, actions, strict=True):
+        for parts, names in zip(steps, actions, strict=True):
             if len(parts) != 2 + len(names):
                 return None
             made.append(dict(zip(sorted(names), parts[2:], strict=True)))

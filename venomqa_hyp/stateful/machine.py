@@ -171,6 +171,7 @@ class VenomStateMachine(RuleBasedStateMachine):
         self._venom_lent = False
         self._venom_provider = internals.current_provider()
         self._venom_walked: Walk | None = None
+        self._venom_before = 0, 0
         if self._venom_provider is not None:
             self._venom_lead(self._venom_provider)
 
@@ -197,8 +198,18 @@ class VenomStateMachine(RuleBasedStateMachine):
             if walk is not None and walk.is_recorded and self._venom_provider is not None:
                 self._venom_learn(walk)
         finally:
+            if walk is not None and internals.is_observed():
+                self._venom_describe(walk)
             if self._venom_run_is_own:
                 end_run(type(self), self._venom_run)
+
+    def _venom_describe(self, walk: Walk) -> None:
+        """Add to Hypothesis's record of the test case what our run did in it."""
+        tally, (executed, recalled) = self._venom_tally, self._venom_before
+        event("actions", ", ".join(step.action for step in walk.steps))
+        event("executed", tally.executed - executed)
+        event("recalled", tally.recalled - recalled)
+        event("states of the run", len(self._venom_run.session.graph))
 
     @_ends_run
     def _venom_finish(self) -> None:
@@ -220,6 +231,8 @@ class VenomStateMachine(RuleBasedStateMachine):
 
     def _venom_walk(self) -> Walk:
         if self._venom_walked is None:
+            tally = self._venom_tally
+            self._venom_before = tally.executed, tally.recalled
             self._venom_walked = self._venom_run.walk(
                 final=self._venom_final,
                 exploring=self._venom_provider is not None,
