@@ -30,14 +30,20 @@ SUITE = """
         return SimpleNamespace(status_code=409)
 
 
+    def look(api, context):
+        context["seen"] = True
+        return refund(api, context)
+
+
     PAY = Action("pay", pay, arguments={"amount": st.integers(1, 10**6)})
     ACTIONS = [PAY, Action("refund", refund, preconditions=["pay"])]
     RULES = [Invariant("few", lambda world: True, when=lambda world: "paid" in world.api)]
+    TestSmall = venom_machine(world, [Action("refund", look)], name="Small").TestCase
     few = settings(max_examples=8, stateful_step_count=6, database=None)
     TestShop = venom_machine(world, ACTIONS, RULES).TestCase
     TestShop.settings = few
     TestPlain = venom_machine(world, ACTIONS, RULES, rollback=False, name="Plain").TestCase
-    TestPlain.settings = few
+    TestPlain.settings = TestSmall.settings = few
 """
 
 
@@ -45,11 +51,13 @@ def test_statistics_count_actions_by_outcome(pytester: pytest.Pytester) -> None:
     """And invariants that were vacuous; nothing else of ours while nobody observes."""
     pytester.makepyfile(test_shop=SUITE)
     result = pytester.runpytest_subprocess("--hypothesis-show-statistics", "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=2)
-    for name in ("TestShop", "TestPlain"):
+    result.assert_outcomes(passed=3)
+    for name in ("TestShop", "TestPlain", "TestSmall"):
         result.stdout.fnmatch_lines_random([f"test_shop.py::{name}::runTest:"])
-    for line in ("100.00%, few: vacuous", "%, pay: 201", "%, refund: 409"):
-        assert result.stdout.str().count(line) == 2
+    for line, count in {"100.00%, few: vacuous": 2, "%, pay: 201": 2, "%, refund: 409": 3}.items():
+        assert result.stdout.str().count(line) == count
+    # Of the small one, nothing was left.
+    assert result.stdout.str().count("Stopped because venomqa-hyp ended the run") == 1
     result.stdout.no_fnmatch_line("*recalled*")
 
 
@@ -61,9 +69,10 @@ def test_records_of_test_cases_hold_what_was_executed(
     storage = Path(str(pytester.path), "storage")
     monkeypatch.setenv("HYPOTHESIS_STORAGE_DIRECTORY", str(storage))
     monkeypatch.setenv("HYPOTHESIS_EXPERIMENTAL_OBSERVABILITY_NOCOVER", "1")
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=3)
     (file,) = storage.glob("observed/*testcases.jsonl")
     records: list[Any] = [json.loads(line) for line in file.read_text().splitlines()]
+    records = [item for item in records if "TestSmall" not in item["property"]]
     passed = [item["features"] for item in records if item["status"] == "passed"]
     assert len(passed) >= 16
     for features in passed:

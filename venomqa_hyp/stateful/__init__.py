@@ -1,6 +1,7 @@
 """Actions and invariants as a Hypothesis state machine on a World that rolls back."""
 
 from venomqa_hyp.stateful.guidance import ActionDraws
+from venomqa_hyp.stateful.hooks import install as _install
 from venomqa_hyp.stateful.idle import IdleActionWarning
 from venomqa_hyp.stateful.internals import as_in_test_case
 from venomqa_hyp.stateful.machine import VenomStateMachine, venom_machine
@@ -19,3 +20,5 @@ __all__ = [
     "venom_machine",
     "watching",
 ]
+
+_install()

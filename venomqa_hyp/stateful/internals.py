@@ -14,7 +14,8 @@ selection of the rule, and one span per argument in the order of their names.
 the structure is not this one, :meth:`VenomProvider.argument_choices` says so and nothing is
 steered.
 
-*Observability.* :func:`is_observed` says whether it is on, so that it costs nothing where it is not.
+*Observability.* :func:`is_observed` says whether it is on: where it is not it costs nothing. The
+engine notes no statistics where our own exception ends the test cases; :func:`install` does.
 
 *Memory.* The engine keeps the choices of the last 10,000 test cases; :func:`install` lets it keep
 fewer.
@@ -38,6 +39,7 @@ from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import HypothesisProvider
 from hypothesis.internal.observability import observability_enabled
 from hypothesis.stateful import STATE_MACHINE_RUN_LABEL, Bundle, RuleBasedStateMachine
+from hypothesis.statistics import note_statistics
 from hypothesis.strategies._internal.lazy import unwrap_strategies
 from hypothesis.strategies._internal.misc import BooleansStrategy
 from hypothesis.strategies._internal.numbers import IntegersStrategy
@@ -407,11 +409,26 @@ def _small_cache(wanted: bool) -> Iterator[None]:
         engine.CACHE_SIZE = _CACHE_SIZE
 
 
+def _note_statistics_before(ending: type[BaseException]) -> None:
+    run = engine.ConjectureRunner.run
+
+    @functools.wraps(run)
+    def noting(runner: engine.ConjectureRunner) -> None:
+        try:
+            run(runner)
+        except ending:
+            note_statistics({**runner.statistics, "stopped-because": "venomqa-hyp ended the run"})
+            raise
+
+    engine.ConjectureRunner.run = noting  # type: ignore[method-assign,assignment]
+
+
 def install(
     is_ours: Callable[[Any], bool],
     adapt: AdaptSettings,
     scope: Callable[[Any, Settings | None], AbstractContextManager[None]],
     starts_over: Callable[[Any], bool],
+    ending: type[BaseException],
 ) -> None:
     """Give every state machine test a scope for runs, and ours the settings they need.
 
@@ -420,7 +437,9 @@ def install(
         an error.
     :param scope: called with machine and settings; entered before the first test case and left
         after the last.
+    :param ending: ends all test cases.
     """
+    _note_statistics_before(ending)
     _venomqa_hyp_hypothesis.register()  # entry points may be switched off
     original = hypothesis.stateful.get_state_machine_test
 

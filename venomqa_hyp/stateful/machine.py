@@ -4,15 +4,12 @@ import functools
 import inspect
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
-from hypothesis import Phase, currently_in_test_context, event, reject
-from hypothesis import settings as Settings  # noqa: N812  # it is a class
+from hypothesis import currently_in_test_context, event, reject
 from hypothesis import strategies as st
-from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.stateful import (
     MultipleResults,
     RuleBasedStateMachine,
@@ -29,12 +26,10 @@ from venomqa_hyp.errors import DefinitionError, WorldError
 from venomqa_hyp.explore import Diverged, Draft, Failure, Position, Strategy, Tally
 from venomqa_hyp.stateful import internals
 from venomqa_hyp.stateful.definition import Definition, WorldSource, check_name, define
-from venomqa_hyp.stateful.failure_files import FailureFolder
 from venomqa_hyp.stateful.failures import Status
-from venomqa_hyp.stateful.run import Run, StopRun
-from venomqa_hyp.stateful.saved import replay_saved, save_confirmed
-from venomqa_hyp.stateful.scope import end_run, find_run, run_scope
-from venomqa_hyp.stateful.settings import adapted, default_settings
+from venomqa_hyp.stateful.run import StopRun
+from venomqa_hyp.stateful.scope import end_run, find_run
+from venomqa_hyp.stateful.settings import default_settings
 from venomqa_hyp.stateful.walk import Failed, Walk
 from venomqa_hyp.values import snapshot
 from venomqa_hyp.world import Context, World, acknowledge
@@ -190,18 +185,25 @@ class VenomStateMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """End the test case; the World stays open until the run ends."""
         __tracebackhide__ = True
-        walk, has_failed = self._venom_walked, sys.exception() is not self._venom_outside
+        has_failed = sys.exception() is not self._venom_outside
         try:
             super().teardown()
-            if walk is not None and not has_failed:
-                self._venom_finish()
-            if walk is not None and walk.is_recorded and self._venom_provider is not None:
-                self._venom_learn(walk)
+            if self._venom_walked is not None:
+                self._venom_leave(self._venom_walked, has_failed=has_failed)
         finally:
-            if walk is not None and internals.is_observed():
-                self._venom_describe(walk)
             if self._venom_run_is_own:
                 end_run(type(self), self._venom_run)
+
+    def _venom_leave(self, walk: Walk, *, has_failed: bool) -> None:
+        __tracebackhide__ = True
+        try:
+            if not has_failed:
+                self._venom_finish()
+        finally:
+            if internals.is_observed():
+                self._venom_describe(walk)
+        if walk.is_recorded and self._venom_provider is not None:
+            self._venom_learn(walk)
 
     def _venom_describe(self, walk: Walk) -> None:
         """Add to Hypothesis's record of the test case what our run did in it."""
@@ -380,56 +382,3 @@ def _copied(value: object) -> Any:
         return snapshot(value)
     except Exception:
         return value  # what cannot be copied is shared, as plain Hypothesis shares everything
-
-
-@contextmanager
-def _scope(machine: Any, given: Settings | None) -> Iterator[None]:
-    __tracebackhide__ = True
-    shrinks = given is None or Phase.shrink in given.phases
-    chosen = given or Settings()
-    problems: list[Warning] = []
-    with run_scope(
-        shrinks=shrinks,
-        step_count=chosen.stateful_step_count,
-        multiple=chosen.report_multiple_bugs,
-        generates=Phase.generate in chosen.phases,
-    ):
-        if _is_ours(machine) and machine.venom_definition.rollback and _is_kept(given):
-            run, _ = find_run(machine, machine.venom_definition)
-            folder = FailureFolder()
-            save_confirmed(run, folder, problems)
-            _until_stopped(run, lambda: replay_saved(run, folder))
-        yield
-    for problem in problems:
-        raise problem
-
-
-def _until_stopped(run: Run, replay: Callable[[], None]) -> None:
-    __tracebackhide__ = True
-    try:
-        replay()
-    except (WorldError, DefinitionError) as error:
-        run.stopped = error
-        raise StopRun from error
-
-
-def _starts_over(machine: Any) -> bool:
-    return _is_ours(machine) and find_run(machine, machine.venom_definition)[0].starts_over()
-
-
-def _is_kept(given: Settings | None) -> bool:
-    """Return whether Hypothesis keeps failures: who does not want that wants no files either."""
-    database = None if given is None else given.database
-    return database is not None and not isinstance(database, InMemoryExampleDatabase)
-
-
-def _is_ours(machine: object) -> bool:
-    return isinstance(machine, type) and issubclass(machine, VenomStateMachine)
-
-
-internals.install(
-    _is_ours,
-    lambda machine, given: adapted(machine.venom_definition, given),
-    _scope,
-    _starts_over,
-)
