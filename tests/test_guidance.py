@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.stateful import rule, run_state_machine_as_test
-from outcomes import by_machine, store_of
 
 from venomqa_hyp import (
     BFS,
@@ -22,7 +21,6 @@ from venomqa_hyp import (
 )
 from venomqa_hyp.core import ExplorationResult
 from venomqa_hyp.errors import DefinitionError, InvariantViolated
-from venomqa_hyp.explore import Explorer
 
 chosen = settings(
     max_examples=150,
@@ -177,23 +175,3 @@ def test_values_of_the_context_are_picked_in_the_led_test_case() -> None:
 def test_what_is_no_strategy_is_refused(wrong: Any) -> None:
     with pytest.raises(DefinitionError, match=r"strategy is .*Write strategy=BFS"):
         venom_machine(*ring(6), strategy=wrong)
-
-
-def test_exploring_goes_on_from_where_test_cases_went(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The steps of each are taken over, so no option is executed for what is known."""
-    lengths: list[int] = []
-    learn = Explorer.learn
-
-    def learned(explorer: Explorer, drafts: Any) -> Any:
-        lengths.append(len(drafts))
-        return learn(explorer, drafts)
-
-    monkeypatch.setattr(Explorer, "learn", learned)
-
-    def add(api: Any, context: Context, amount: int) -> None:
-        api["n"] = api.get("n", 0) + amount
-
-    action = Action("add", add, arguments={"amount": st.integers(0, 10**6)})
-    by_machine(store_of(), [action], examples=10, steps=4)
-    assert lengths
-    assert set(lengths) == {4}

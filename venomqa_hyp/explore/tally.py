@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-import attrs
-
 from venomqa_hyp.core import ActionCounts, ActionResult, Invariant, InvariantCounts, Verdict
 from venomqa_hyp.core.counts import REJECTED, outcome_of
 
@@ -21,18 +19,20 @@ class Tally:
         self.recalled = 0
         self._actions: dict[str, Counter[str]] = {name: Counter() for name in actions}
         self._outcomes: dict[str, Counter[str]] = {name: Counter() for name in actions}
-        self._invariants: dict[str, InvariantCounts] = {}
+        self._rules: dict[str, Invariant] = {}
+        self._checks: dict[str, Counter[str]] = {}
+        self._last: dict[str, str] = {}
 
     def add_invariants(self, invariants: Iterable[Invariant]) -> None:
         """Count some invariants, from 0 on."""
-        for item in invariants:
-            counts = InvariantCounts(sometimes=item.sometimes, at_end=item.at_end)
-            self._invariants[item.name] = counts
+        self._rules = {item.name: item for item in invariants}
+        self._checks = {name: Counter() for name in self._rules}
 
     def tried(self, action: str, *, enabled: bool) -> bool:
         """Count that the run looked whether an action can run, and return whether it can."""
-        self._actions[action]["tried"] += 1
-        self._actions[action]["enabled"] += enabled
+        counts = self._actions[action]
+        counts["tried"] += 1
+        counts["enabled"] += enabled
         return enabled
 
     def called(self, action: str) -> None:
@@ -57,15 +57,16 @@ class Tally:
 
     def checked(self, verdict: Verdict) -> None:
         """Count that an invariant was checked."""
-        known, message = self._invariants[verdict.invariant.name], verdict.message
-        self._invariants[verdict.invariant.name] = attrs.evolve(
-            known,
-            checked=known.checked + 1,
-            vacuous=known.vacuous + verdict.vacuous,
-            held=known.held + (message is None and not verdict.vacuous),
-            violated=known.violated + (message is not None),
-            last=known.last if message is None else message,
-        )
+        name, message = verdict.invariant.name, verdict.message
+        counts = self._checks[name]
+        counts["checked"] += 1
+        if verdict.vacuous:
+            counts["vacuous"] += 1
+        elif message is None:
+            counts["held"] += 1
+        else:
+            counts["violated"] += 1
+            self._last[name] = message
 
     def executions(self, action: str) -> int:
         """Return how often an action was called."""
@@ -82,4 +83,12 @@ class Tally:
     @property
     def invariants(self) -> Mapping[str, InvariantCounts]:
         """Invariant -> its counts."""
-        return dict(self._invariants)
+        return {
+            name: InvariantCounts(
+                **self._checks[name],
+                sometimes=rule.sometimes,
+                at_end=rule.at_end,
+                last=self._last.get(name, ""),
+            )
+            for name, rule in self._rules.items()
+        }

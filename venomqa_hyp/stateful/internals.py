@@ -274,12 +274,10 @@ class VenomProvider(HypothesisProvider):
         :param actions: for each step, the names of its arguments.
         :return: ``None`` where the test case does not have the structure described above.
         """
-        # In the last span a test case may only have decided to stop.
-        steps = self._steps if not self._steps or self._steps[-1] else self._steps[:-1]
-        if len(steps) != len(actions):
+        if len(self._steps) != len(actions):
             return None
         made = []
-        for parts, names in zip(steps, actions, strict=True):
+        for parts, names in zip(self._steps, actions, strict=True):
             if len(parts) != 2 + len(names):
                 return None
             made.append(dict(zip(sorted(names), parts[2:], strict=True)))
