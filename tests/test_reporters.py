@@ -595,3 +595,14 @@ def test_a_run_names_all_its_parts() -> None:
     result = run("broken rules")
     assert list(result.actions) == ["create", "pay", "refund", "print_receipt", "ship"]
     assert list(result.invariants) == ["has a store", "within_payment"]
+
+
+def test_what_was_not_reached_is_in_every_report() -> None:
+    """It is no violation, and no run to be called good."""
+    result = empty(unmet=("refund: 0 of 3 steps succeeded: 3 x 404",))
+    assert "No violation found, but the run did not reach what it must." in to_markdown(result)
+    (error,) = cases(to_junit(result))["the run reaches what it must"]
+    assert (error.tag, error.text) == ("error", result.unmet[0])
+    assert to_github_annotations(result) == (
+        "::error title=The run did not reach what it must::refund: 0 of 3 steps succeeded: 3 x 404"
+    )
