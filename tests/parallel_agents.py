@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from venomqa_hyp import (
     BFS,
     Action,
+    ActionCounts,
     ActionResult,
     Agent,
     ExplorationResult,
@@ -71,7 +72,7 @@ class Walker:
         self.seed = seed
         self.on_progress = None
         self.cache_dir = None
-        self.definition = SimpleNamespace(actions=("walk", "rest"))
+        self.definition = SimpleNamespace(require={})
 
     def explore(self) -> ExplorationResult:
         random, at = Random(self.seed), 0
@@ -82,7 +83,8 @@ class Walker:
             walked = Transition(str(at), step, to, ActionResult(True))
             graph.add(walked, step.key or "", State(to, {}, {}))
             at = step.arguments["to"]
-        return ExplorationResult(graph, (), 0.5, 1.0, {"walk": 30}, ended_by="max_steps")
+        counts = {"walk": ActionCounts(executed=30), "rest": ActionCounts()}
+        return ExplorationResult(graph, (), 1.0, counts, ended_by="max_steps")
 
 
 def make_walker(worker_id: int) -> Walker:

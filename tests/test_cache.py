@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venomqa_hyp import ExplorationResult, Graph, Severity, State, Violation
+from venomqa_hyp import ActionCounts, ExplorationResult, Graph, Severity, State, Violation
 from venomqa_hyp.agent import cache
 from venomqa_hyp.agent.cache import CacheWarning, load, store
 
-CLEAN = ExplorationResult(Graph(State("a", {}, {})), (), 1.0, 2.5, {"pay": 3}, ended_by="max_steps")
+CLEAN = ExplorationResult(
+    Graph(State("a", {}, {})), (), 2.5, {"pay": ActionCounts(executed=3)}, ended_by="max_steps"
+)
 
 
 def test_a_clean_result_is_recalled_and_says_so(tmp_path: Path) -> None:
@@ -39,6 +41,7 @@ def test_a_clean_result_is_recalled_and_says_so(tmp_path: Path) -> None:
         {"divergence": "another row"},
         {"worker_failures": ("worker 1 died",)},
         {"skipped": "nothing changed"},
+        {"unmet": ("refund: 0 of 3 steps succeeded",)},
         {"ended_by": "time_limit"},
     ],
 )

@@ -15,10 +15,12 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from venomqa_hyp import (
     Action,
+    ActionCounts,
     ActionResult,
     ExplorationResult,
     Graph,
     Invariant,
+    InvariantCounts,
     Observation,
     Severity,
     State,
@@ -72,13 +74,16 @@ BROKEN = Violation(
 )
 
 
+CREATED = ActionCounts(3, 2, 2, 1, {"201": 2, "returned": 1}, 3, 2)
+
+
 def result(**changes: Any) -> ExplorationResult:
     given_: dict[str, Any] = {
         "graph": GRAPH,
         "violations": (BROKEN,),
-        "action_coverage": 0.5,
         "duration": 1.25,
-        "executions": {"create": 2},
+        "actions": {"create": CREATED, "pay": ActionCounts()},
+        "invariants": {"money kept": InvariantCounts(2, 1, 0, 1, at_end=True, last=NASTY)},
         "volatile": ("db.orders.at",),
         "divergence": DIVERGENCE,
     }
@@ -197,6 +202,8 @@ def test_a_result_survives_json_and_pickle() -> None:
         DIVERGENCE,
         None,
     )
+    assert (again.actions, again.invariants) == (told.actions, told.invariants)
+    assert again.action_coverage == 0.5
     (violation,) = again.critical_violations
     assert str(violation.reproduction_path[0]) == "create(amount=3)"
     assert violation.exception is None is not told.violations[0].exception
@@ -209,6 +216,8 @@ def test_a_result_of_another_format_is_refused() -> None:
         ({"format": 99}, "format 99"),
         ({"duration": "x"}, "'duration' is 'x'"),
         ({"violations": [{"severity": "bad"}]}, "'severity' is 'bad'"),
+        ({"actions": [{"name": "pay"}]}, "no 'tried'"),
+        ({"invariants": {"paid": 1}}, "'invariants' is"),
     ]:
         with pytest.raises(Undecodable, match=error):
             ExplorationResult.from_dict(written | change)  # type: ignore[operator]

@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,7 +26,7 @@ from parallel_agents import (
 from venomqa_hyp import ExplorationResult
 from venomqa_hyp.agent import explore_parallel, parallel
 from venomqa_hyp.agent.parallel import split_seed
-from venomqa_hyp.errors import DefinitionError, WorldError
+from venomqa_hyp.errors import DefinitionError, VacuousRun, WorldError
 
 
 class InProcess(Executor):
@@ -237,3 +237,17 @@ def test_bad_arguments_are_refused(arguments: Any, error: str) -> None:
     """Before any process is started, with what to write instead."""
     with pytest.raises(DefinitionError, match=error):
         explore_parallel(*arguments)
+
+
+def test_what_all_workers_together_do_not_reach_is_an_error() -> None:
+    """And not of one worker, whose result would be lost."""
+    with ThreadPoolExecutor(2) as threads:
+        with pytest.raises(VacuousRun) as caught:
+            explore_parallel(partial(make_agent, require={"drop": 10_000}), 2, threads)
+        merged = explore_parallel(partial(make_agent, require={"drop": 2}), 2, threads)
+    counts = caught.value.result.actions["drop"]  # type: ignore[attr-defined]
+    (text,) = caught.value.unmet
+    assert text.startswith(f"drop: {counts.succeeded} of {counts.steps} steps succeeded (")
+    assert text.endswith(f"; required: at least 10,000): {counts.steps} x returned")
+    assert merged.unmet == ()
+    assert merged.worker_failures == ()

@@ -18,7 +18,17 @@ from hypothesis import strategies as st
 from outcomes import by_agent, by_machine, store_of
 
 import venomqa_hyp.reporters
-from venomqa_hyp import Action, ExplorationResult, Graph, Invariant, Severity, State, Step
+from venomqa_hyp import (
+    Action,
+    ActionCounts,
+    ExplorationResult,
+    Graph,
+    Invariant,
+    InvariantCounts,
+    Severity,
+    State,
+    Step,
+)
 from venomqa_hyp.agent.merge import Found, merge
 from venomqa_hyp.core import Differing, Divergence, Violation
 from venomqa_hyp.core.counterexample import Counterexample
@@ -109,7 +119,9 @@ def run(name: str) -> ExplorationResult:
 
 
 def empty(**given_: Any) -> ExplorationResult:
-    return ExplorationResult(Graph(State("a", {}, {})), (), 0.0, 0.0, {}, **given_)
+    for key, kind in (("actions", ActionCounts), ("invariants", InvariantCounts)):
+        given_[key] = {name: kind() for name in given_.get(key, ())}
+    return ExplorationResult(Graph(State("a", {}, {})), (), 0.0, **given_)
 
 
 def broken(text: str, severity: Severity = Severity.HIGH) -> Violation:
@@ -127,6 +139,7 @@ def full_of(text: str) -> ExplorationResult:
         loops=(text,),
         volatile=(text,),
         worker_failures=(text,),
+        unmet=(text,),
         refuted=(text,),
         fixed=(text,),
         late_writes=(text,),
@@ -147,7 +160,11 @@ def cases(xml: str) -> dict[str, ElementTree.Element]:
 
 
 def outcomes(xml: str) -> dict[str, list[str]]:
-    return {name: [item.tag for item in case] for name, case in cases(xml).items()}
+    return {name: tags(case) for name, case in cases(xml).items()}
+
+
+def tags(case: ElementTree.Element) -> list[str]:
+    return [item.tag for item in case if item.tag != "system-out"]
 
 
 MARKDOWN = """\
@@ -211,7 +228,27 @@ MARKDOWN = """\
 ```text
 ship
 ```
+
+### What came of each action
+
+| action | enabled | executed | recalled | changed the state | outcomes |
+|---|---|---|---|---|---|
+| `create` | N of N | N | N | N | N x returned |
+| `pay` | N of N | N | N | N | N x returned |
+| `refund` | N of N | N | N | N | N x returned |
+| `print_receipt` | N of N | N | N | N | N x returned, N x raised RuntimeError |
+| `ship` | N of N | N | N | N | |
+
+### What came of each invariant
+
+| invariant | checked | vacuous | held | did not hold | kind |
+|---|---|---|---|---|---|
+| `has a store` | N | N | N | N | always |
+| `within_payment` | N | N | N | N | always |
 """
+
+
+RETURNED_OR_RAISED = "N x returned, N x raised RuntimeError"
 
 
 def test_the_markdown_of_a_run() -> None:
@@ -220,14 +257,18 @@ def test_the_markdown_of_a_run() -> None:
     # Whether shorter sequences were looked for depends on which was met first.
     told = told.replace(", the shortest sequence found", "")
     cost = r"\| (executions|executions repeated|recalled|transitions|duration) \| [\d.,]+"
-    assert re.sub(cost, r"| \1 | N", told) == MARKDOWN
+    head, title, tables = re.sub(cost, r"| \1 | N", told).partition("### What came")
+    tables = re.sub(r"\b\d+\b", "N", tables)
+    # The most frequent comes first.
+    tables = tables.replace("N x raised RuntimeError, N x returned", RETURNED_OR_RAISED)
+    assert head + title + tables == MARKDOWN
 
 
 def test_a_run_without_findings_is_short() -> None:
     """Sections without content are left out."""
     told = to_markdown(run("nothing found"))
     assert told.startswith("**No violation found.**\n\n| run | |\n")
-    assert "#" not in told
+    assert told.count("#") == 2 * len("###")
     assert "```" not in told
 
 
@@ -237,6 +278,7 @@ def test_markdown_shows_every_note() -> None:
     assert re.findall("^### (.*)", told, re.MULTILINE) == [
         "Divergence",
         "Seen once, and not again",
+        "Not reached",
         "Actions that did not repeat themselves",
         "Actions that were never executed",
         "Actions that lead nowhere",
@@ -244,6 +286,8 @@ def test_markdown_shows_every_note() -> None:
         "Volatile places",
         "Worker failures",
         "Fixed since an earlier run",
+        "What came of each action",
+        "What came of each invariant",
     ]
 
 
@@ -269,7 +313,7 @@ def test_text_of_the_service_is_no_markdown() -> None:
         if child.type == "text"
     )
     fenced = [token.content for token in tokens if token.type == "fence"]
-    assert len(fenced) == 10
+    assert len(fenced) == 11
     assert all("```d" in text for text in fenced)
 
 
@@ -293,13 +337,14 @@ def test_a_failure_holds_the_whole_counterexample() -> None:
     assert violation.counterexample is not None
     case = cases(to_junit(result, name="Shop"))["within_payment"]
     assert case.get("classname") == "Shop"
-    (failure,) = case
+    failure, counts = case
+    assert re.fullmatch(r"checked: .*\n(.*\n)*did not hold: [1-9]\d*\nkind: always", counts.text)
     assert failure.attrib == {
         "message": "[HIGH] within_payment: refunded 10 of 5 paid",
         "type": "InvariantViolated",
     }
     assert failure.text == to_text(violation.counterexample)
-    (raised,) = cases(to_junit(result))["print_receipt"]
+    raised, _ = cases(to_junit(result))["print_receipt"]
     assert raised.get("type") == "ActionRaised"
 
 
@@ -341,18 +386,14 @@ def test_several_bugs_of_one_rule_are_several_cases() -> None:
 
 
 def test_a_rule_that_the_record_does_not_name_is_reported() -> None:
-    """Records of earlier versions name only the actions that were executed."""
-    result = attrs.evolve(
-        run("broken rules"), actions=(), invariants=(), executions={"create": 1, "refund": 2}
-    )
-    assert list(cases(to_junit(result))) == ["create", "refund", "print_receipt", "within_payment"]
+    """An action of which no counts are known may have raised."""
+    result = attrs.evolve(run("broken rules"), actions={}, invariants={})
+    assert list(cases(to_junit(result))) == ["print_receipt", "within_payment"]
 
 
 def test_a_rule_named_as_an_action_is_the_one_that_failed() -> None:
     result = with_violations(empty(actions=("pay",), invariants=("pay",)), broken("pay"))
-    found = [
-        [item.tag for item in case] for case in ElementTree.fromstring(to_junit(result))[0][1:3]
-    ]
+    found = [tags(case) for case in ElementTree.fromstring(to_junit(result))[0][1:3]]
     assert found == [["skipped"], ["failure"]]
 
 
@@ -380,6 +421,7 @@ def test_nasty_texts_pass_through_every_reporter() -> None:
         text.encode()
     assert sorted(map(tuple, outcomes(to_junit({NASTY: result})).values())) == [
         (),
+        ("error",),
         ("error",),
         ("error",),
         ("failure",),
@@ -509,11 +551,11 @@ def test_the_actions_of_a_divergence_survive() -> None:
 def test_workers_name_all_parts_once() -> None:
     """Each worker may have an action of its own."""
     found = {
-        number: Found(empty(actions=names, invariants=("paid",)), len(names))
+        number: Found(empty(actions=names, invariants=("paid",)), {})
         for number, names in enumerate([("a", "b"), ("b", "c")])
     }
     merged = merge(found, (), 1.0)
-    assert (merged.actions, merged.invariants) == (("a", "b", "c"), ("paid",))
+    assert (list(merged.actions), list(merged.invariants)) == (["a", "b", "c"], ["paid"])
 
 
 def test_the_schema_describes_nasty_texts() -> None:
@@ -533,7 +575,7 @@ BROKEN: dict[str, Callable[[Any], Any]] = {
     "no graph": lambda document: without("graph", document),
     "an edge without a target": lambda document: without("graph.edges.0.target", document),
     "an edge without an action": lambda document: without("graph.edges.0.action", document),
-    "a coverage above 1": lambda document: document.update(action_coverage=1.5),
+    "an action without counts": lambda document: without("actions.0.outcomes", document),
     "a severity that is none": lambda document: document["violations"][0].update(severity="bad"),
     "a step without a call": lambda document: without(
         "violations.0.counterexample.steps.0.call", document
@@ -549,17 +591,18 @@ def test_the_schema_refuses_what_is_no_record(name: str) -> None:
         jsonschema.validate(document, SCHEMA)
 
 
-def test_a_record_of_an_earlier_version_is_read() -> None:
-    """It does not name all actions and invariants; nothing else is missing."""
-    document = json.loads(to_json(run("broken rules")))
-    del document["actions"], document["invariants"]
-    jsonschema.validate(document, SCHEMA)
-    again = ExplorationResult.from_dict(document)
-    assert (again.actions, again.invariants) == ((), ())
-    assert {item.name for item in again.violations} == {"print_receipt", "within_payment"}
-
-
 def test_a_run_names_all_its_parts() -> None:
     result = run("broken rules")
-    assert result.actions == ("create", "pay", "refund", "print_receipt", "ship")
-    assert result.invariants == ("has a store", "within_payment")
+    assert list(result.actions) == ["create", "pay", "refund", "print_receipt", "ship"]
+    assert list(result.invariants) == ["has a store", "within_payment"]
+
+
+def test_what_was_not_reached_is_in_every_report() -> None:
+    """It is no violation, and no run to be called good."""
+    result = empty(unmet=("refund: 0 of 3 steps succeeded: 3 x 404",))
+    assert "No violation found, but the run did not reach what it must." in to_markdown(result)
+    (error,) = cases(to_junit(result))["the run reaches what it must"]
+    assert (error.tag, error.text) == ("error", result.unmet[0])
+    assert to_github_annotations(result) == (
+        "::error title=The run did not reach what it must::refund: 0 of 3 steps succeeded: 3 x 404"
+    )

@@ -90,9 +90,9 @@ def test_the_same_path_is_executed_once() -> None:
         for _ in range(4):
             recorder.checker.verdicts(at)
             at = take(recorder, at, "increase")
-    executions = recorder.executor.executions
-    assert executions == {"increase": 4 + 1}  # the first one is done twice, as a check
-    assert recorder.recalled == 8
+    (counts,) = recorder.executor.tally.actions.values()
+    assert counts.executed == 4 + 1  # the first one is done twice, as a check
+    assert counts.recalled == 8
     assert asked == dict.fromkeys("0123", 1)
 
 

@@ -3,10 +3,12 @@
 from venomqa_hyp.agent import Agent, explore_parallel
 from venomqa_hyp.core import (
     Action,
+    ActionCounts,
     ActionResult,
     ExplorationResult,
     Graph,
     Invariant,
+    InvariantCounts,
     Observation,
     Severity,
     State,
@@ -16,6 +18,7 @@ from venomqa_hyp.core import (
     action,
     from_context,
     invariant,
+    sometimes,
 )
 from venomqa_hyp.explore import BFS, DFS, MCTS, CoverageGuided, Novelty, Random, Weighted
 from venomqa_hyp.stateful import venom_machine, world_from_fixture
@@ -23,6 +26,7 @@ from venomqa_hyp.world import Checkpoint, Context, Rollbackable, World
 
 __all__ = [
     "Action",
+    "ActionCounts",
     "ActionResult",
     "Agent",
     "BFS",
@@ -33,6 +37,7 @@ __all__ = [
     "ExplorationResult",
     "Graph",
     "Invariant",
+    "InvariantCounts",
     "MCTS",
     "Novelty",
     "Observation",
@@ -49,6 +54,7 @@ __all__ = [
     "explore_parallel",
     "from_context",
     "invariant",
+    "sometimes",
     "venom_machine",
     "world_from_fixture",
 ]

@@ -8,10 +8,14 @@
     │   ├── DivergenceError    the World did not repeat itself
     │   ├── SystemUnavailable  a store cannot be opened
     │   └── ServerNotAnswering the API under test does not answer
-    └── InvariantViolated      the finding: the system under test broke a rule
+    ├── InvariantViolated      the finding: the system under test broke a rule
+    └── VacuousRun             nothing was found, but the run did not reach what it must
 
-``InvariantViolated`` is an ``AssertionError`` as well, so test runners show it as a failed check.
+``InvariantViolated`` and ``VacuousRun`` are ``AssertionError`` as well, so test runners show them
+as failed checks.
 """
+
+from collections.abc import Iterable
 
 
 class VenomError(Exception):
@@ -48,3 +52,25 @@ class ServerNotAnswering(WorldError):
 
 class InvariantViolated(VenomError, AssertionError):
     """An invariant does not hold; each invariant raises a subclass of its own."""
+
+
+class VacuousRun(VenomError, AssertionError):
+    """A run found nothing, and did not reach what ``require`` or ``sometimes`` ask for.
+
+    :ivar unmet: what it did not reach, in words.
+    :ivar result: the :class:`~venomqa_hyp.ExplorationResult`, with all counts.
+    """
+
+    def __init__(self, unmet: Iterable[str], result: object = None) -> None:
+        self.unmet = tuple(unmet)
+        self.result = result
+        listed = "".join(f"\n  {item}" for item in self.unmet)
+        super().__init__(
+            f"The run found nothing, but it did not reach what it must:{listed}\n{_DO}"
+        )
+
+
+_DO = (
+    "Correct the requests that are refused, let other actions make what they need, or give the run "
+    "more steps. Where it reaches enough, lower what is required."
+)

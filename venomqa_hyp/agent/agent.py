@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterable
 from random import SystemRandom
+from types import MappingProxyType
 
 import attrs
 
@@ -12,7 +13,8 @@ from venomqa_hyp.agent.exploration import Exploration, FindTwin, Limits
 from venomqa_hyp.agent.fingerprint import NoFingerprint, Watched, fingerprint
 from venomqa_hyp.agent.progress import shown
 from venomqa_hyp.core import Action, ExplorationResult, Invariant, OnProgress
-from venomqa_hyp.errors import DefinitionError
+from venomqa_hyp.core.vacuity import Require
+from venomqa_hyp.errors import DefinitionError, VacuousRun
 from venomqa_hyp.explore import Strategy
 from venomqa_hyp.stateful import Run, as_in_test_case
 from venomqa_hyp.stateful.definition import WorldSource, define
@@ -38,6 +40,9 @@ class Agent:
     :param on_divergence: what a World leads to that does not repeat itself: ``"error"`` raises
         ``DivergenceError``, unless something was found, ``"warn"`` goes on without the record, by
         random walks from the initial state.
+    :param require: action -> the least share of its steps that succeed, above 0.0 and up to 1.0, or
+        the least number of them. An exploration that found nothing and does not reach that ends
+        with ``VacuousRun``.
     :param cache_dir: where explorations that found nothing are kept. One whose actions,
         invariants, World, settings, *their code*, initial state and watched files are the same is
         not done again: ``result.skipped`` says so.
@@ -62,6 +67,7 @@ class Agent:
         time_limit: float | None = None,
         seed: int | None = None,
         on_divergence: str = "error",
+        require: Require = MappingProxyType({}),
         cache_dir: str | os.PathLike[str] | None = None,
         watch: Watched = (),
     ) -> None:
@@ -73,6 +79,7 @@ class Agent:
             strategy=strategy,
             rollback=True,
             on_divergence=on_divergence,
+            require=require,
             taken=(),
         )
         self.limits = Limits(
@@ -87,6 +94,7 @@ class Agent:
         self.seed = SystemRandom().getrandbits(32) if seed is None else _seed(seed)
         self.cache_dir = cache_dir
         self.watch = watch
+        self.raises_unmet = True
         self.find_twin: FindTwin | None = None
         self._has_seed = seed is not None
 
@@ -96,6 +104,7 @@ class Agent:
         Ctrl-C ends it like a limit, with what was found so far.
 
         :raises DivergenceError: when the World does not repeat itself and nothing was found.
+        :raises VacuousRun: when nothing was found, and ``require`` or ``sometimes`` not reached.
         :raises WorldError: when the World cannot be opened, reached or rolled back.
         """
         with shown(self.progress_every) as show, as_in_test_case(self.explore):
@@ -114,6 +123,8 @@ class Agent:
             finally:
                 result = exploration.close()
         exploration.check()
+        if result.unmet and self.raises_unmet:
+            raise VacuousRun(result.unmet, result)
         if kept is not None:
             store(*kept, result)
         return result
@@ -126,6 +137,7 @@ class Agent:
         settings = {
             **attrs.asdict(self.limits),
             "strategy": definition.strategy,
+            "require": dict(definition.require),
             "seed": self.seed if self._has_seed else None,
         }
         try:

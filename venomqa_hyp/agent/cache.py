@@ -54,12 +54,12 @@ def load(cache_dir: Directory, fingerprint: str) -> ExplorationResult | None:
 def store(cache_dir: Directory, fingerprint: str, result: ExplorationResult) -> bool:
     """Keep the record of an exploration, and return whether it was kept.
 
-    Only of one that found nothing and came to its end: there is no divergence, no time limit ended
-    it, no worker was lost, and it was not skipped itself. A file that cannot be written is named in
-    a :class:`CacheWarning`.
+    Only of one that found nothing, reached what it must and came to its end: there is no
+    divergence, no time limit ended it, no worker was lost, and it was not skipped itself. A file
+    that cannot be written is named in a :class:`CacheWarning`.
     """
     flaws = result.violations, result.divergence, result.worker_failures, result.skipped
-    if any(flaws) or result.ended_by not in _COMPLETE:
+    if any(flaws) or result.unmet or result.ended_by not in _COMPLETE:
         return False
     now = datetime.datetime.now().isoformat(timespec="seconds")
     path = _path(cache_dir, fingerprint)

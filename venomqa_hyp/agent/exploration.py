@@ -20,6 +20,8 @@ from venomqa_hyp.world import acknowledge, ending_in_order
 RECALLED_IN_A_ROW = 20_000
 #: Why an exploration ends where steps are recorded; others may still be executed.
 NOTHING_LEFT = ("exhausted", "strategy", "nothing new")
+#: What ends an exploration that reached what it could within its limits.
+COMPLETE = ("max_steps", "coverage_target", "time_limit", "stuck", *NOTHING_LEFT)
 #: After so many executions for each action one that never ran is worth a warning.
 ENOUGH = 10
 
@@ -77,7 +79,8 @@ class Exploration:
         """Confirm what was found, leave the World as it was found, and return the record."""
         self.run.settle_open()
         self.run.warn("Agent", found_nothing=self.found_nothing)
-        result = self.run.close()
+        is_judged = self.ended_by in COMPLETE and not self.run.ledger.failing
+        result = self.run.close(is_judged=is_judged)
         assert result is not None
         exhausted = self._explorer.exhausted if self.ended_by == "exhausted" else None
         return attrs.evolve(
@@ -149,8 +152,11 @@ class Exploration:
             return "nothing new"
         if seen.reached is not None:
             self._loops.note(seen.reached)
-        if seen.found is not None:
-            self._meet(seen.found)
+        found = seen.found
+        if found is None and seen.reached is not None:
+            found = self._explorer.fails_at_end(seen.reached)
+        if found is not None:
+            self._meet(found)
         self._report_progress()
         return None
 
@@ -167,13 +173,13 @@ class Exploration:
         limit = self._limits.max_steps - self._executed
         self.run.session.renew()
         recorder = self.run.session.recorder
-        live, rules = Live(recorder), recorder.executor.rules
-        failures, world = live.failures(), recorder.executor.world
+        live, executor = Live(recorder), recorder.executor
+        failures, world = live.failures(), executor.world
         for _ in range(min(limit, self._limits.max_depth)):
             options = [
                 (action, kind)
-                for action in rules.actions.values()
-                if rules.enables(live.at, action, lambda: world)
+                for action in executor.rules.actions.values()
+                if executor.enables(live.at, action, lambda: world)
                 for kind in self._explorer.kinds.of(action, live.at.pools)
             ]
             if failures or not options or not self.run.budget.has_time():
@@ -188,6 +194,8 @@ class Exploration:
                 break
             failures = live.failures()
             self._report_progress()
+        if live.at.depth:
+            failures = live.failures(ends=True)
         for failure in failures:
             self.run.settler.meet(failure, Trial(live.at, failures))
 

@@ -106,7 +106,7 @@ def watched_files(watch: Watched) -> dict[str, Path]:
 
 def _definition(item: Action | Invariant) -> str:
     if isinstance(item, Invariant):
-        return repr((item.name, item.severity))
+        return repr((item.name, item.severity, item.at_end, item.sometimes))
     arguments = {name: _without_addresses(repr(given)) for name, given in item.arguments.items()}
     return repr((item.name, arguments, item.required, item.max_calls, item.weight, item.target))
 

@@ -1,20 +1,26 @@
 """One result out of the results of several workers."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from typing import TypeVar
 
 import attrs
 
+from venomqa_hyp.agent.exploration import COMPLETE
 from venomqa_hyp.core import (
+    ActionCounts,
     Divergence,
     ExplorationResult,
     Graph,
+    InvariantCounts,
     State,
     Transition,
     Violation,
 )
+from venomqa_hyp.core.vacuity import Require, unmet
 from venomqa_hyp.values.encoding import Unsaved
+
+_Counts = TypeVar("_Counts", ActionCounts, InvariantCounts)
 
 
 @attrs.frozen(eq=False)
@@ -22,11 +28,11 @@ class Found:
     """What one worker found.
 
     :ivar result: portable.
-    :ivar actions: how many actions there are.
+    :ivar require: what its Agent requires of a run.
     """
 
     result: ExplorationResult
-    actions: int
+    require: Require
 
 
 def merge(
@@ -50,18 +56,20 @@ def merge(
         if number not in apart:
             union.take(number, result.graph)
     all_ = list(results.values())
-    executions: Counter[str] = Counter()
-    for result in all_:
-        executions.update(result.executions)
+    failures = (
+        *worker_failures,
+        *_each_once(item.worker_failures for item in all_),
+        *apart.values(),
+    )
+    actions = _added(item.actions for item in all_)
+    invariants = _added(item.invariants for item in all_)
+    require = {name: least for item in found.values() for name, least in item.require.items()}
     before_failure = [item.executed_before_failure for item in all_]
     return attrs.evolve(
         results[first],
         graph=union.graph(),
         violations=_shortest(all_),
-        action_coverage=len(+executions) / max(item.actions for item in found.values()),
         duration=duration,
-        executions=dict(executions),
-        steps_recalled=sum(item.steps_recalled for item in all_),
         steps_repeated=sum(item.steps_repeated for item in all_),
         test_cases=sum(item.test_cases for item in all_),
         executed_before_failure=min((at for at in before_failure if at is not None), default=None),
@@ -75,13 +83,10 @@ def merge(
         fixed=_each_once(item.fixed for item in all_),
         distrusted=_each_once(item.distrusted for item in all_),
         skipped="; ".join(item.skipped or "" for item in all_) if _all_skipped(all_) else None,
-        worker_failures=(
-            *worker_failures,
-            *_each_once(item.worker_failures for item in all_),
-            *apart.values(),
-        ),
-        actions=_each_once(item.actions for item in all_),
-        invariants=_each_once(item.invariants for item in all_),
+        worker_failures=failures,
+        actions=actions,
+        invariants=invariants,
+        unmet=unmet(actions, invariants, require) if _is_judged(all_, failures) else (),
     )
 
 
@@ -139,8 +144,23 @@ def _shortest(results: Iterable[ExplorationResult]) -> tuple[Violation, ...]:
     return tuple(kept.values())
 
 
+def _added(counts: Iterable[Mapping[str, _Counts]]) -> dict[str, _Counts]:
+    added: dict[str, _Counts] = {}
+    for name, item in chain.from_iterable(one.items() for one in counts):
+        added[name] = added[name] + item if name in added else item
+    return added
+
+
 def _each_once(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(names)))
+
+
+def _is_judged(results: Sequence[ExplorationResult], failures: Sequence[str]) -> bool:
+    """Return whether all workers reached what they could within their limits, and found nothing."""
+    return not failures and not any(
+        item.violations or item.divergence or item.skipped or item.ended_by not in COMPLETE
+        for item in results
+    )
 
 
 def _all_skipped(results: Sequence[ExplorationResult]) -> bool:

@@ -19,7 +19,7 @@ import attrs
 
 from venomqa_hyp.agent.merge import Found, merge
 from venomqa_hyp.core import ExplorationResult
-from venomqa_hyp.errors import DefinitionError, WorldError
+from venomqa_hyp.errors import DefinitionError, VacuousRun, WorldError
 from venomqa_hyp.values import Shown
 
 #: ``(worker_id) -> Agent``; workers are numbered from 0.
@@ -52,6 +52,8 @@ def explore_parallel(
     :param executor: anything with ``submit``, such as Dask's ``Client().get_executor()``.
     :param progress_every: print a line every so many steps of all workers, and at each one's end.
     :raises DefinitionError: says which argument cannot work, and what to write instead.
+    :raises VacuousRun: nothing was found, and all workers together did not reach what ``require``
+        or ``sometimes`` ask for.
     :raises WorldError: no worker ended well; says what became of each.
     """
     _check(make_agent, workers, executor)
@@ -79,7 +81,10 @@ def explore_parallel(
         raise WorldError(
             f"none of the {workers} workers ended well, so there is no result. " + "; ".join(listed)
         )
-    return merge(found, listed, perf_counter() - start)
+    result = merge(found, listed, perf_counter() - start)
+    if result.unmet:
+        raise VacuousRun(result.unmet, result)
+    return result
 
 
 def split_seed(seed: object, worker_id: int) -> int:
@@ -135,7 +140,8 @@ def _explore(make_agent: MakeAgent, worker_id: int, workers: int, directory: str
             agent.cache_dir = Path(agent.cache_dir) / f"worker-{worker_id}-of-{workers}"
         agent.on_progress = _Reporter(Path(directory), worker_id, agent.on_progress)
         agent.find_twin = _Meeting(Path(directory), worker_id, workers)
-        return Found(agent.explore().portable(), len(agent.definition.actions))
+        agent.raises_unmet = False  # what one worker does not reach another may
+        return Found(agent.explore().portable(), dict(agent.definition.require))
     except Exception as error:  # it may be of a type that the parent cannot import
         places = traceback.extract_tb(error.__traceback__)
         where = f" ({places[-1].filename}:{places[-1].lineno})" if places else ""

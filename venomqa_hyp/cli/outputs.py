@@ -135,8 +135,7 @@ def merged(paths: Sequence[Path]) -> ExplorationResult:
     :raises DefinitionError: one of them holds none.
     """
     results = {number: read(path) for number, path in enumerate(paths, 1)}
-    actions = {name for result in results.values() for name in result.actions}
-    found = {number: Found(result, len(actions) or 1) for number, result in results.items()}
+    found = {number: Found(result, {}) for number, result in results.items()}
     return merge(found, (), sum(result.duration for result in results.values()))
 
 

@@ -7,6 +7,7 @@ from venomqa_hyp.core.counterexample import (
     CounterexampleStep,
     Exchange,
 )
+from venomqa_hyp.core.counts import ActionCounts, InvariantCounts
 from venomqa_hyp.core.difference import RowChange, TableChanges, changes
 from venomqa_hyp.core.divergence import Differing, Divergence
 from venomqa_hyp.core.graph import Graph
@@ -18,6 +19,7 @@ from venomqa_hyp.core.invariant import (
     Verdict,
     Violation,
     invariant,
+    sometimes,
 )
 from venomqa_hyp.core.observation import Observation
 from venomqa_hyp.core.progress import OnProgress, Progress
@@ -27,6 +29,7 @@ from venomqa_hyp.core.state import State, Transition
 
 __all__ = [
     "Action",
+    "ActionCounts",
     "ActionResult",
     "Change",
     "Counterexample",
@@ -38,6 +41,7 @@ __all__ = [
     "FromContext",
     "Graph",
     "Invariant",
+    "InvariantCounts",
     "Observation",
     "OnProgress",
     "Path",
@@ -55,4 +59,5 @@ __all__ = [
     "changes",
     "from_context",
     "invariant",
+    "sometimes",
 ]

@@ -6,7 +6,7 @@ what actions returned, and exceptions (their text stays). An argument or a conte
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import attrs
 
@@ -20,6 +20,7 @@ from venomqa_hyp.core.counterexample import (
     CounterexampleStep,
     Exchange,
 )
+from venomqa_hyp.core.counts import ActionCounts, InvariantCounts
 from venomqa_hyp.core.divergence import Differing, Divergence
 from venomqa_hyp.core.invariant import Severity, Step, Violation
 from venomqa_hyp.core.observation import Observation
@@ -41,6 +42,7 @@ from venomqa_hyp.values.encoding import (
 _OWN_NESTING = 10
 
 _Record = TypeVar("_Record")
+_Counts = TypeVar("_Counts", ActionCounts, InvariantCounts)
 Document = dict[str, Any]
 
 
@@ -287,6 +289,21 @@ def _change_from(record: object) -> Change:
     if change.kind not in (ADDED, REMOVED, CHANGED):
         raise Undecodable(f"'kind' is {shown(change.kind)}, which is none")
     return change
+
+
+def counts_document(counts: Mapping[str, ActionCounts] | Mapping[str, InvariantCounts]) -> Any:
+    """Describe what came of each action, or of each invariant."""
+    return [{"name": name, **attrs.asdict(item)} for name, item in counts.items()]
+
+
+def counts_from(record: object, key: str, kind: type[_Counts]) -> dict[str, _Counts]:
+    """Return the counts under ``key``, by name."""
+    return {field(item, "name", str): _one_count(item, kind) for item in field(record, key, list)}
+
+
+def _one_count(record: object, kind: type[_Counts]) -> _Counts:
+    types = {item.name: get_origin(item.type) or item.type for item in attrs.fields(kind)}
+    return kind(**{name: field(record, name, of) for name, of in types.items()})
 
 
 def divergence_document(divergence: Divergence | None) -> Document | None:

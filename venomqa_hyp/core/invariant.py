@@ -32,6 +32,8 @@ class Invariant:
     :ivar check: ``(world) -> None or True`` where it holds, ``False`` or a message where it is
         violated; raising counts as violated.
     :ivar when: ``(world) -> bool``; where it is false the check is skipped in that state.
+    :ivar at_end: whether it must hold only where a path ends; see ``docs/coverage.md``.
+    :ivar sometimes: whether it need hold only once in a run; :func:`sometimes` makes such a check.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Invariant:
     severity: Severity = attrs.field(default=Severity.HIGH, kw_only=True)
     description: str = attrs.field(default="", kw_only=True)
     when: Callable[..., bool] | None = attrs.field(default=None, kw_only=True)
+    at_end: bool = attrs.field(default=False, kw_only=True)
+    sometimes: bool = attrs.field(default=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -60,6 +64,11 @@ class Invariant:
                 f"invariant {self.name!r}: severity is {self.severity!r}, but it must be one of "
                 f"{', '.join(f'Severity.{item.name}' for item in Severity)}."
             )
+        if self.at_end and self.sometimes:
+            raise DefinitionError(
+                f"invariant {self.name!r}: at_end and sometimes are both true, but what must hold "
+                "once in a run is looked for in every state. Leave at_end out."
+            )
         if not self.description and (doc := inspect.getdoc(self.check)):
             object.__setattr__(self, "description", doc.splitlines()[0])
 
@@ -71,6 +80,7 @@ class InvariantOptions(TypedDict, total=False):
     severity: Severity
     description: str
     when: Callable[..., bool] | None
+    at_end: bool
 
 
 @overload
@@ -93,6 +103,22 @@ def invariant(
         return Invariant(check=check, **named)  # type: ignore[arg-type]
 
     return decorate if function is None else decorate(function)
+
+
+def sometimes(
+    name: str,
+    check: Callable[..., object],
+    *,
+    description: str = "",
+    when: Callable[..., bool] | None = None,
+) -> Invariant:
+    """Return a check that must hold at least once in a run, and is listed among the invariants.
+
+    A run that found nothing, and in which it never held, ends with ``VacuousRun``.
+
+    :param check: as that of an :class:`Invariant`; where it raises it does not hold.
+    """
+    return Invariant(name, check, description=description, when=when, sometimes=True)
 
 
 @attrs.frozen(eq=False)
@@ -122,11 +148,15 @@ Path = tuple[Step, ...]
 
 @attrs.frozen(eq=False)
 class Verdict:
-    """What one invariant said of one state: the message is ``None`` where it holds."""
+    """What one invariant said of one state: the message is ``None`` where it holds.
+
+    :ivar vacuous: whether ``when`` was false, so that nothing was checked.
+    """
 
     invariant: Invariant
     message: str | None = None
     exception: BaseException | None = None
+    vacuous: bool = False
 
     @property
     def holds(self) -> bool:

@@ -1,25 +1,29 @@
 """What a whole run found and what it cost."""
 
 from collections.abc import Mapping
-from typing import Any, Self, get_origin
+from types import MappingProxyType
+from typing import Any, Never, Self, get_origin
 
 import attrs
 
 from venomqa_hyp.core import documents
+from venomqa_hyp.core.counts import ActionCounts, InvariantCounts
 from venomqa_hyp.core.divergence import Divergence
 from venomqa_hyp.core.graph import Graph
 from venomqa_hyp.core.invariant import Severity, Violation
 from venomqa_hyp.values.encoding import FORMAT, Json, Undecodable
+
+_NONE: Mapping[str, Never] = MappingProxyType({})
 
 
 @attrs.frozen(eq=False)
 class ExplorationResult:
     """The record of one run.
 
-    :ivar action_coverage: share of the actions that were executed at least once, 0.0 to 1.0.
     :ivar duration: seconds.
-    :ivar executions: calls of each action, by name.
-    :ivar steps_recalled: steps answered from the record, without an execution.
+    :ivar actions: name -> what came of it, of all actions, whether they were executed or not.
+    :ivar invariants: name -> what came of it, of all invariants.
+    :ivar unmet: what ``require`` and ``sometimes`` ask for and the run did not reach, in words.
     :ivar steps_repeated: executions of a step that had been executed before, to check that it
         repeats or to bring the World back to a state.
     :ivar test_cases: test cases that Hypothesis ran.
@@ -41,16 +45,13 @@ class ExplorationResult:
     :ivar distrusted: the actions that did not repeat themselves, and were executed each time.
     :ivar fixed: failures of earlier runs that do not show any more.
     :ivar worker_failures: what became of the workers of a parallel run that did not end well.
-    :ivar actions: the names of all actions, whether they were executed or not.
-    :ivar invariants: the names of all invariants.
     """
 
     graph: Graph
     violations: tuple[Violation, ...]
-    action_coverage: float
     duration: float
-    executions: Mapping[str, int]
-    steps_recalled: int = 0
+    actions: Mapping[str, ActionCounts] = _NONE
+    invariants: Mapping[str, InvariantCounts] = _NONE
     steps_repeated: int = 0
     test_cases: int = 0
     executed_before_failure: int | None = None
@@ -65,8 +66,7 @@ class ExplorationResult:
     fixed: tuple[str, ...] = ()
     late_writes: tuple[str, ...] = ()
     distrusted: tuple[str, ...] = ()
-    actions: tuple[str, ...] = ()
-    invariants: tuple[str, ...] = ()
+    unmet: tuple[str, ...] = ()
 
     @property
     def states_visited(self) -> int:
@@ -85,9 +85,25 @@ class ExplorationResult:
         return self.graph.transition_count
 
     @property
+    def executions(self) -> Mapping[str, int]:
+        """Action -> how often it was called, of those that were."""
+        called = {name: counts.executed for name, counts in self.actions.items()}
+        return {name: count for name, count in called.items() if count}
+
+    @property
+    def action_coverage(self) -> float:
+        """The share of the actions that were executed at least once, 0.0 to 1.0."""
+        return len(self.executions) / len(self.actions) if self.actions else 0.0
+
+    @property
     def steps_executed(self) -> int:
         """How many times an action was called."""
         return sum(self.executions.values())
+
+    @property
+    def steps_recalled(self) -> int:
+        """How many steps were answered from the record, without an execution."""
+        return sum(counts.recalled for counts in self.actions.values())
 
     @property
     def critical_violations(self) -> tuple[Violation, ...]:
@@ -104,7 +120,8 @@ class ExplorationResult:
             {
                 **plain,
                 "divergence": documents.divergence_document(self.divergence),
-                "executions": dict(self.executions),
+                "actions": documents.counts_document(self.actions),
+                "invariants": documents.counts_document(self.invariants),
                 "violations": [documents.violation_document(item) for item in self.violations],
             }
         )
@@ -123,14 +140,12 @@ class ExplorationResult:
         record = documents.from_json(
             {key: item for key, item in encoded.items() if key not in ("format", "graph")}
         )
-        # Keys that were added to format 1; earlier records do not have them.
-        record = {"actions": (), "invariants": (), **record}
-        executions = documents.field(record, "executions", dict)
         return cls(
             graph=Graph.from_dict(documents.field(encoded, "graph", dict)),
             violations=tuple(documents.listed(record, "violations", documents.violation_from)),
             divergence=documents.divergence_from(record.get("divergence")),
-            executions={name: documents.field(executions, name, int) for name in executions},
+            actions=documents.counts_from(record, "actions", ActionCounts),
+            invariants=documents.counts_from(record, "invariants", InvariantCounts),
             **{name: documents.field(record, name, kind) for name, kind in _plain_fields().items()},
         )
 
@@ -142,7 +157,7 @@ class ExplorationResult:
 def _plain_fields() -> dict[str, Any]:
     """Return name -> type of what can be written as it is."""
     kinds = {field.name: field.type for field in attrs.fields(ExplorationResult)}
-    apart = ("graph", "violations", "executions", "divergence")
+    apart = ("graph", "violations", "actions", "invariants", "divergence")
     return {
         name: tuple if get_origin(kind) is tuple else kind
         for name, kind in kinds.items()

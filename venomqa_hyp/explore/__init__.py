@@ -22,6 +22,7 @@ from venomqa_hyp.explore.strategies import (
     Random,
     Weighted,
 )
+from venomqa_hyp.explore.tally import Tally
 from venomqa_hyp.explore.triage import Parting, parting
 from venomqa_hyp.explore.trial import Trial, advance, attempt
 
@@ -62,6 +63,7 @@ __all__ = [
     "Source",
     "Strategy",
     "Taken",
+    "Tally",
     "Transcript",
     "Trial",
     "Unrecordable",

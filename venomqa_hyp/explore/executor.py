@@ -1,10 +1,11 @@
 """Executes steps in the World, and takes it to the positions that steps are executed from."""
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter, time
 
 import attrs
+from hypothesis.errors import UnsatisfiedAssumption
 
 from venomqa_hyp.core import Action, ActionResult, State, Step
 from venomqa_hyp.errors import DigestError
@@ -22,6 +23,7 @@ from venomqa_hyp.explore.position import (
 )
 from venomqa_hyp.explore.reads import Reads
 from venomqa_hyp.explore.shape import kind_of
+from venomqa_hyp.explore.tally import Tally
 from venomqa_hyp.values import (
     Knowledge,
     Made,
@@ -68,9 +70,7 @@ class Executor:
 
     :param on_step: called after each execution.
     :ivar start: where every path begins.
-    :ivar executions: action -> how often it was called.
-    :ivar succeeded: the names of the actions that did so at least once.
-    :ivar refusals: action -> what its last failure said.
+    :ivar tally: what came of the actions and invariants.
     """
 
     def __init__(
@@ -81,9 +81,7 @@ class Executor:
         self._aliases: dict[str, str] = {}
         self._aliased: set[str] = set()
         self._merged: dict[str, str] = {}
-        self.executions: Counter[str] = Counter()
-        self.succeeded: set[str] = set()
-        self.refusals: dict[str, str] = {}
+        self.tally = Tally(rules.actions)
         self.latecomers = Latecomers(world)
         self.reads = Reads()
         self._on_step = on_step
@@ -133,20 +131,26 @@ class Executor:
     @property
     def executed(self) -> int:
         """How many times an action was called."""
-        return self.executions.total()
+        return self.tally.executed
+
+    def enables(self, at: Position, action: Action, find_world: Callable[[], World]) -> bool:
+        """Return whether an action may be executed at a position, and count it.
+
+        :param find_world: returns the World at that position, for guards that ask for it.
+        """
+        enabled = self.rules.enables(at, action, find_world)
+        return self.tally.tried(action.name, enabled=enabled)
 
     def act(self, step: Step) -> ActionResult:
         """Execute a step in the World as it is, and count it."""
-        self.executions[step.action] += 1
+        self.tally.called(step.action)
         try:
             # What has no digest, as st.data(), is not to be copied either.
             given = step.arguments if step.key is None else snapshot(dict(step.arguments))
-            result = self.world.act(self.rules.actions[step.action], given)
-            if result.success:
-                self.succeeded.add(step.action)
-            else:
-                self.refusals[step.action] = result.error or "failed"
-            return result
+            return self.world.act(self.rules.actions[step.action], given)
+        except UnsatisfiedAssumption:
+            self.tally.rejected(step.action)
+            raise
         finally:
             if self._on_step is not None:
                 self._on_step()

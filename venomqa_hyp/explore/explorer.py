@@ -129,6 +129,11 @@ class Explorer:
         for reached in self._merged.values():
             self._recorder.prove_merge(reached, until)
 
+    def fails_at_end(self, at: Position) -> Trial | None:
+        """Return the failures that a path shows if it ends at a position, if it does."""
+        failures = self._recorder.checker.failures(at, ends=True)
+        return Trial(at, failures) if failures else None
+
     def learn(self, drafts: Sequence[Draft]) -> Node:
         """Take over the steps of a test case, and return where they led."""
         node = self.root
@@ -209,11 +214,11 @@ class Explorer:
     def _options(self, node: Node) -> list[Option]:
         if node.depth >= self._max_depth:
             return []
-        at, rules = node.position, self._recorder.executor.rules
+        at, executor = node.position, self._recorder.executor
         return [
             Option(action, kind)
-            for action in rules.actions.values()
-            if rules.enables(at, action, lambda: self._recorder.lend(at))
+            for action in executor.rules.actions.values()
+            if executor.enables(at, action, lambda: self._recorder.lend(at))
             for kind in self.kinds.of(action, at.pools)
         ]
 

@@ -8,7 +8,7 @@ from hypothesis.errors import UnsatisfiedAssumption
 from venomqa_hyp.core import Invariant, State, Verdict
 from venomqa_hyp.explore.counterexample.transcript import Transcript
 from venomqa_hyp.explore.executor import Executor
-from venomqa_hyp.explore.failure import Failure, failures_at
+from venomqa_hyp.explore.failure import Failure, failures_at, failures_of
 from venomqa_hyp.explore.position import Draft, Position, Taken, renamed
 from venomqa_hyp.explore.recorder import Recorder
 from venomqa_hyp.explore.trial import Trial
@@ -49,6 +49,7 @@ class Live:
         result = self._executor.act(step)
         if shown is not None:
             late.observe(step.action, result, shown)
+        self._executor.tally.stepped(step.action, result, changed=False)
         state = State("", {}, world.context.save())
         self.at = rules.after(self.at, left, Taken(draft, step, picks, result), state, step.key)
         if transcript is not None and begun is not None:
@@ -62,10 +63,16 @@ class Live:
         with self._transcript.checking(self._executor.world, invariant.name):
             return self._recorder.checker.check(invariant)
 
-    def failures(self) -> tuple[Failure, ...]:
-        """Return what is wrong now: what the last step raised, or each broken invariant."""
-        invariants = self._recorder.checker.invariants
-        return failures_at(self.at.taken, lambda: [self.check(item) for item in invariants])
+    def failures(self, *, ends: bool = False) -> tuple[Failure, ...]:
+        """Return what is wrong now: what the last step raised, or each broken invariant.
+
+        :param ends: whether the path ends here, so that what must hold at its end is checked, too.
+        """
+        checker = self._recorder.checker
+        found = failures_at(self.at.taken, lambda: map(self.check, checker.invariants))
+        if found or not ends:
+            return found
+        return failures_of(map(self.check, checker.at_end))
 
 
 def attempt_live(
@@ -76,16 +83,18 @@ def attempt_live(
 ) -> Trial:
     """Execute drafts in the World up to their first failure; those that cannot run are left out.
 
+    What must hold at the end of a path is checked after the last one.
+
     :param known: the positions that the steps led to before.
     :param transcript: collects what each step does.
     """
     live = Live(recorder, transcript=transcript)
-    world, rules = recorder.executor.world, recorder.executor.rules
+    executor, world = recorder.executor, recorder.executor.world
     names: dict[Name, Name] = {}
     if failures := live.failures():
         return Trial(live.at, failures)
     for draft, before in zip_longest(drafts, known):
-        if draft is None or not rules.enables(live.at, draft.action, lambda: world):
+        if draft is None or not executor.enables(live.at, draft.action, lambda: world):
             continue
         try:
             live.take(renamed(draft, names))
@@ -95,7 +104,7 @@ def attempt_live(
             return Trial(live.at, failures)
         if before is not None:
             names |= _names(before, live.at, recorder)
-    return Trial(live.at)
+    return Trial(live.at, live.failures(ends=True) if live.at.depth else ())
 
 
 def retrace(recorder: Recorder, path: Iterable[Position]) -> tuple[Live, Mapping[Name, Name]]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
-from hypothesis.errors import UnsatisfiedAssumption
 
 from venomqa_hyp.core import Action, ActionResult, Graph, Invariant, Step, Transition
 from venomqa_hyp.explore import proofs
@@ -36,8 +35,6 @@ class Recorder:
     end in the same state share everything that follows.
 
     :param sources: ``(argument) -> the pool it is picked from``, or ``None``.
-    :ivar recalled: steps that were answered from the record.
-    :ivar rejected: steps that ``assume`` rejected.
     :ivar distrusted: the actions whose steps are not recorded, as they did not repeat themselves.
     """
 
@@ -53,8 +50,6 @@ class Recorder:
         self.executor = Executor(world, Rules(actions, sources), on_step)
         self.travel = Traveller(self.executor)
         self.checker = Checker(self.executor, self.travel, invariants)
-        self.recalled = 0
-        self.rejected = 0
         self.distrusted: frozenset[str] = frozenset()
         self._proven: set[str] = set()
         self._recall_proven: set[str] = set()
@@ -115,14 +110,17 @@ class Recorder:
             found = self._recall(at, draft, record, key)
             if found is not None:
                 self._prove_recall(at, found)
-                self.recalled += 1
-                return found
-        try:
-            execution = self._execute(at, draft)
-        except UnsatisfiedAssumption:
-            self.rejected += 1
-            raise
-        return None if execution is None else self._add(execution)
+                return self._counted(found, recalled=True)
+        execution = self._execute(at, draft)
+        return None if execution is None else self._counted(self._add(execution))
+
+    def _counted(self, found: Position, *, recalled: bool = False) -> Position:
+        """Count the step that led to a position."""
+        taken = found.taken
+        assert taken is not None
+        name, changed = taken.step.action, found.moved
+        self.executor.tally.stepped(name, taken.result, changed=changed, recalled=recalled)
+        return found
 
     def knows(self, at: Position, step: Step) -> bool:
         """Return whether a step was executed already."""

@@ -43,7 +43,7 @@ Attempt = Callable[[Sequence[Draft]], Trial]
 
 def advance(recorder: Recorder, at: Position, draft: Draft) -> Position | None:
     """Return the position after a step; ``None`` where it cannot run, or was rejected."""
-    if not recorder.executor.rules.enables(at, draft.action, lambda: recorder.lend(at)):
+    if not recorder.executor.enables(at, draft.action, lambda: recorder.lend(at)):
         return None
     try:
         return recorder.take(at, draft)
@@ -53,6 +53,8 @@ def advance(recorder: Recorder, at: Position, draft: Draft) -> Position | None:
 
 def attempt(recorder: Recorder, drafts: Sequence[Draft]) -> Trial:
     """Execute drafts up to their first failure; those that cannot run are left out.
+
+    What must hold at the end of a path is checked after the last one.
 
     :raises Diverged: the World does not repeat itself.
     """
@@ -65,4 +67,4 @@ def attempt(recorder: Recorder, drafts: Sequence[Draft]) -> Trial:
             at = reached
             if failures := recorder.checker.failures(at):
                 return Trial(at, failures)
-    return Trial(at)
+    return Trial(at, recorder.checker.failures(at, ends=True) if at.depth else ())

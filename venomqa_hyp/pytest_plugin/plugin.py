@@ -9,6 +9,7 @@ import unittest
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from json import loads
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -18,6 +19,7 @@ from hypothesis import settings as Settings  # noqa: N812  # it is a class
 from hypothesis.stateful import run_state_machine_as_test
 
 from venomqa_hyp.core import Action, ExplorationResult, Invariant
+from venomqa_hyp.core.vacuity import Require
 from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.explore import Strategy
 from venomqa_hyp.pytest_plugin.files import rendered
@@ -241,6 +243,7 @@ class Runner:
         strategy: Strategy | None = None,
         rollback: bool = True,
         on_divergence: str = "error",
+        require: Require = MappingProxyType({}),
     ) -> ExplorationResult:
         """Run a machine, raise what it finds, and return the record of the run.
 
@@ -263,6 +266,7 @@ class Runner:
             strategy=strategy,
             rollback=rollback,
             on_divergence=on_divergence,
+            require=require,
         )
         chosen = overrides()
         seconds = min(chosen.seconds, checked_time(max_time))

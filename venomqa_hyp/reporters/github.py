@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from venomqa_hyp.core import ExplorationResult
 from venomqa_hyp.reporters.markdown import blocks
 from venomqa_hyp.reporters.summary import (
+    Note,
     divergence_text,
     printable,
     seen,
@@ -28,8 +29,8 @@ SUMMARY_SIZE = 1024 * 1024
 def to_github_annotations(result: ExplorationResult, *, file: str = "", line: int = 0) -> str:
     """Return workflow commands, one a line, to be printed in a job; empty where nothing was found.
 
-    One for each violation, and one for a divergence. Of more than GitHub shows, the last one says
-    how many there are besides.
+    One for each violation, one for a divergence, and one for what was not reached. Of more than
+    GitHub shows, the last one says how many there are besides.
 
     :param file: that the annotations stand beside, relative to the root of the repository.
     :param line: in that file, from 1; 0 for none.
@@ -71,6 +72,8 @@ def _annotations(result: ExplorationResult) -> Iterator[tuple[str, str]]:
         yield violation_title(violation), f"{seen(violation)}\n\n{violation_text(violation)}"
     if text := divergence_text(result):
         yield "The World does not repeat itself", text
+    if result.unmet:
+        yield "The run did not reach what it must", Note("", result.unmet).text
 
 
 def _command(properties: dict[str, str], text: str) -> str:

@@ -12,6 +12,9 @@ import attrs
 
 from venomqa_hyp.core import ExplorationResult, Violation
 from venomqa_hyp.reporters.summary import (
+    Note,
+    counts_of_actions,
+    counts_of_invariants,
     divergence_text,
     figures,
     notes,
@@ -31,6 +34,7 @@ class _Case:
 
     :ivar outcome: ``"failure"``, ``"error"`` or ``"skipped"``; empty where it passed.
     :ivar seconds: ``None`` where it is not known.
+    :ivar counts: how often it was tried or checked, and what came of it.
     """
 
     name: str
@@ -39,6 +43,7 @@ class _Case:
     kind: str = ""
     text: str = ""
     seconds: float | None = None
+    counts: str = ""
 
 
 def to_junit(
@@ -47,7 +52,8 @@ def to_junit(
     """Return runs as JUnit XML, one test suite for each.
 
     A rule that was broken in several ways has a test case for each of them: ``paid``, ``paid (2)``.
-    A World that did not repeat itself, and workers that did not end well, are errors.
+    A World that did not repeat itself, workers that did not end well, and what the run had to reach
+    and did not, are errors.
 
     :param results: name of a machine -> its run; or one run, which then has ``name``.
     :param name: of all of them together.
@@ -90,6 +96,8 @@ def _case_element(machine: str, case: _Case) -> ElementTree.Element:
         kind = {"type": case.kind} if case.kind else {}
         outcome = ElementTree.SubElement(element, case.outcome, {"message": case.message, **kind})
         outcome.text = case.text
+    if case.counts:
+        ElementTree.SubElement(element, "system-out").text = case.counts
     return element
 
 
@@ -98,22 +106,30 @@ def _cases(result: ExplorationResult) -> Iterator[_Case]:
     broken: dict[str, list[Violation]] = {}
     for violation in worst_first(result):
         broken.setdefault(violation.name, []).append(violation)
-    # Records of earlier versions do not name all actions and invariants.
-    actions = result.actions or tuple(result.executions)
     took = _seconds_of_actions(result)
-    for action in actions:
+    of_actions, of_invariants = counts_of_actions(result), counts_of_invariants(result)
+    for action in result.actions:
         # An invariant may have the name of an action; what is broken is then the invariant.
         own = () if action in result.invariants else broken.pop(action, ())
-        yield from _of_rule(_of_action(result, action, took), list(own), "ActionRaised")
+        passed = _of_action(result, action, took, _lines(of_actions[action]))
+        yield from _of_rule(passed, list(own), "ActionRaised")
     for rule in (*result.invariants, *(name for name in broken if name not in result.invariants)):
-        yield from _of_rule(_Case(rule), broken.get(rule, []), "InvariantViolated")
+        passed = _Case(rule, counts=_lines(of_invariants.get(rule, {})))
+        yield from _of_rule(passed, broken.get(rule, []), "InvariantViolated")
     yield from _errors(result)
 
 
-def _of_action(result: ExplorationResult, action: str, took: Mapping[str, float]) -> _Case:
+def _of_action(
+    result: ExplorationResult, action: str, took: Mapping[str, float], counts: str
+) -> _Case:
     if not result.executions.get(action):
-        return _Case(action, "skipped", "never executed", text="This action was never executed.")
-    return _Case(action, seconds=took.get(action))
+        text = f"This action was never executed.\n{counts}"
+        return _Case(action, "skipped", "never executed", text=text, counts=counts)
+    return _Case(action, seconds=took.get(action), counts=counts)
+
+
+def _lines(counts: Mapping[str, str]) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in counts.items())
 
 
 def _of_rule(passed: _Case, violations: list[Violation], kind: str) -> Iterator[_Case]:
@@ -123,17 +139,20 @@ def _of_rule(passed: _Case, violations: list[Violation], kind: str) -> Iterator[
         name = passed.name if number == 1 else f"{passed.name} ({number})"
         message = f"{violation_title(violation)}: {seen(violation)}"
         text = violation_text(violation)
-        yield _Case(name, "failure", message, kind, text, passed.seconds)
+        yield _Case(name, "failure", message, kind, text, passed.seconds, passed.counts)
 
 
 def _errors(result: ExplorationResult) -> Iterator[_Case]:
     if text := divergence_text(result):
         message = text.partition("\n")[0]
         yield _Case("the World repeats itself", "error", message, "Divergence", text)
-    if result.worker_failures:
-        text = next(note.text for note in notes(result) if note.items == result.worker_failures)
-        message = text.partition("\n")[0]
-        yield _Case("all workers end well", "error", message, "WorkerFailure", text)
+    for name, kind, items in (
+        ("all workers end well", "WorkerFailure", result.worker_failures),
+        ("the run reaches what it must", "VacuousRun", result.unmet),
+    ):
+        if items:
+            text = Note(kind, items).text
+            yield _Case(name, "error", text.partition("\n")[0], kind, text)
 
 
 def _seconds_of_actions(result: ExplorationResult) -> dict[str, float]:

@@ -1,11 +1,13 @@
 """A run as Markdown, for job summaries, comments and chat."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from venomqa_hyp.core import ExplorationResult, Violation
 from venomqa_hyp.reporters.summary import (
     Note,
+    counts_of_actions,
+    counts_of_invariants,
     figures,
     notes,
     printable,
@@ -29,11 +31,18 @@ def blocks(result: ExplorationResult, name: str) -> Iterator[str]:
     if name:
         yield f"## {_code(name)}\n"
     yield f"**{verdict(result)}**\n"
-    yield _table(figures(result))
+    yield _table("run", {name: {"": value} for name, value in figures(result).items()})
     for violation in worst_first(result):
         yield from _of_violation(violation)
     for note in notes(result):
         yield from _of_note(note)
+    for title, counts in (
+        ("action", counts_of_actions(result)),
+        ("invariant", counts_of_invariants(result)),
+    ):
+        if counts:
+            yield f"### What came of each {title}\n"
+            yield _table(title, {_code(name): cells for name, cells in counts.items()})
 
 
 def _of_violation(violation: Violation) -> Iterator[str]:
@@ -49,9 +58,19 @@ def _of_note(note: Note) -> Iterator[str]:
     yield _fenced(note.text)
 
 
-def _table(rows: dict[str, str]) -> str:
-    cells = (f"| {name} | {_cell(value)} |" for name, value in rows.items())
-    return "\n".join(["| run | |", "|---|---|", *cells, ""])
+def _table(title: str, rows: dict[str, dict[str, str]]) -> str:
+    """Return a table.
+
+    :param rows: name of a row -> name of a column -> text; each row has the same columns.
+    """
+    columns = [title, *next(iter(rows.values()))]
+    lines = [[name, *cells.values()] for name, cells in rows.items()]
+    table = [_row(columns), "|---" * len(columns) + "|", *map(_row, lines), ""]
+    return "\n".join(table)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"|{'|'.join(f' {_cell(cell)} ' if cell else ' ' for cell in cells)}|"
 
 
 def _cell(text: str) -> str:

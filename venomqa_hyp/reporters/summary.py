@@ -5,7 +5,7 @@ from collections import Counter
 
 import attrs
 
-from venomqa_hyp.core import ExplorationResult, Severity, Violation
+from venomqa_hyp.core import ExplorationResult, InvariantCounts, Severity, Violation
 from venomqa_hyp.core.counterexample_text import to_text
 from venomqa_hyp.core.redaction import Redaction
 
@@ -45,6 +45,8 @@ def verdict(result: ExplorationResult) -> str:
         return "No violation found, but the World does not repeat itself."
     if result.worker_failures:
         return "No violation found, but not all workers ended well."
+    if result.unmet:
+        return "No violation found, but the run did not reach what it must."
     return "No violation found."
 
 
@@ -87,6 +89,41 @@ def never_executed(result: ExplorationResult) -> tuple[str, ...]:
     return tuple(name for name in result.actions if not result.executions.get(name))
 
 
+def counts_of_actions(result: ExplorationResult) -> dict[str, dict[str, str]]:
+    """Return action -> name of a count -> its value."""
+    return {
+        name: {
+            "enabled": f"{counts.enabled:,} of {counts.tried:,}",
+            "executed": f"{counts.executed:,}",
+            "recalled": f"{counts.recalled:,}",
+            # Without a record nobody compares states.
+            "changed the state": f"{counts.changed:,}" if result.transitions_taken else "not known",
+            "outcomes": printable(counts.outcomes_text),
+        }
+        for name, counts in result.actions.items()
+    }
+
+
+def counts_of_invariants(result: ExplorationResult) -> dict[str, dict[str, str]]:
+    """Return invariant -> name of a count -> its value."""
+    return {
+        name: {
+            "checked": f"{counts.checked:,}",
+            "vacuous": f"{counts.vacuous:,}",
+            "held": f"{counts.held:,}",
+            "did not hold": f"{counts.violated:,}",
+            "kind": _kind(counts),
+        }
+        for name, counts in result.invariants.items()
+    }
+
+
+def _kind(counts: InvariantCounts) -> str:
+    if counts.sometimes:
+        return "sometimes"
+    return "at the end" if counts.at_end else "always"
+
+
 def divergence_text(result: ExplorationResult) -> str:
     """Return what the World did not repeat, without secrets; empty where it did."""
     return "\n".join(note.text for note in _of_divergence(result) if note.items)
@@ -96,6 +133,7 @@ def notes(result: ExplorationResult) -> tuple[Note, ...]:
     """Return what else there is to say of a run; what is empty is left out."""
     known = (
         *_of_divergence(result),
+        Note("Not reached", result.unmet),
         Note("Actions that did not repeat themselves", result.distrusted),
         Note("Actions that were never executed", never_executed(result)),
         Note("Actions that lead nowhere", result.loops),

@@ -2,6 +2,7 @@
 
 from venomqa_hyp.stateful.failure_files import SavedFailure, read_failure
 from venomqa_hyp.stateful.guidance import ActionDraws
+from venomqa_hyp.stateful.hooks import install as _install
 from venomqa_hyp.stateful.idle import IdleActionWarning
 from venomqa_hyp.stateful.internals import (
     add_statistics,
@@ -47,3 +48,5 @@ __all__ = [
     "watching",
     "world_from_fixture",
 ]
+
+_install()

@@ -8,6 +8,7 @@ import attrs
 
 from venomqa_hyp.core import Action, Invariant
 from venomqa_hyp.core.action import is_async
+from venomqa_hyp.core.vacuity import Require
 from venomqa_hyp.errors import DefinitionError, InvariantViolated, VenomError, WorldError
 from venomqa_hyp.explore import Novelty, Strategy
 from venomqa_hyp.world import Loop, World
@@ -23,6 +24,7 @@ class Definition:
     :ivar world: the World, or a callable that opens one for each run.
     :ivar strategy: what exploring executes next.
     :ivar rollback: false re-runs every step from a reset World, as plain Hypothesis would.
+    :ivar require: action -> the least share of its steps that succeed, or the least number.
     :ivar on_divergence: ``"error"`` ends a run whose World does not repeat itself, ``"warn"`` goes
         on without the record.
     """
@@ -34,6 +36,7 @@ class Definition:
     strategy: Strategy
     rollback: bool
     on_divergence: str
+    require: Require
     violations: Mapping[str, type[InvariantViolated]]
 
     def open_world(self) -> World:
@@ -84,6 +87,7 @@ def define(
     strategy: Strategy | None,
     rollback: bool,
     on_divergence: str,
+    require: Any,
     taken: Container[str],
 ) -> Definition:
     """Check the parts of a machine against each other.
@@ -127,6 +131,7 @@ def define(
         _checked_strategy(strategy),
         bool(rollback),
         _checked_reaction(on_divergence),
+        _checked_require(require, by_name),
         MappingProxyType({item.name: _violation_type(item.name) for item in checked}),
     )
 
@@ -240,6 +245,28 @@ def _checked_reaction(on_divergence: object) -> str:
             'Write on_divergence="warn".'
         )
     return str(on_divergence)
+
+
+def _checked_require(require: Any, actions: Mapping[str, Action]) -> Require:
+    if not isinstance(require, Mapping):
+        raise DefinitionError(
+            f"require is {require!r:.60} of type {type(require).__name__}, but it maps names of "
+            f'actions to what they must reach. Write require={{"{next(iter(actions))}": 0.01}}.'
+        )
+    for name, least in require.items():
+        if name not in actions:
+            raise DefinitionError(
+                f"require names {name!r:.60}, but no action has that name, so it could never be "
+                f"reached. Known actions: {', '.join(sorted(actions))}."
+            )
+        is_count = isinstance(least, int) and not isinstance(least, bool) and least >= 1
+        if not is_count and not (isinstance(least, float) and 0 < least <= 1):
+            raise DefinitionError(
+                f"require has {least!r:.60} for {name!r}, but it is a share of its steps, above "
+                "0.0 and up to 1.0, or a whole number of successes from 1. "
+                f'Write require={{"{name}": 0.01}} for 1 %, or {{"{name}": 1}} for one success.'
+            )
+    return MappingProxyType(dict(require))
 
 
 def _where(function: object) -> str:

@@ -65,6 +65,20 @@ class Guidance:
         if self._explorer is not None:
             self._explorer.prove_merges()
 
+    def check_ends(self) -> None:
+        """Check in all states what must hold where a path ends, as any of them could end there.
+
+        :raises Diverged: the World does not repeat itself.
+        """
+        explorer = self._explorer
+        if explorer is None or not self._session.recorder.checker.at_end:
+            return
+        for node in explorer.atlas.nodes[1:]:
+            found = explorer.fails_at_end(node.position)
+            if found is not None:
+                for failure in found.failures:
+                    self._settler.meet(failure, found)
+
     def begin(self, provider: VenomProvider, positions: Mapping[str, int], walks: float) -> None:
         """Begin a generated test case: leave it to Hypothesis, or explore and lead it there.
 

@@ -1,47 +1,46 @@
 """Find actions that did nothing in a whole run: about these it says nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Mapping
 
 from hypothesis.stateful import Bundle
 
-from venomqa_hyp.core import Action, FromContext
-from venomqa_hyp.explore import Executor
+from venomqa_hyp.core import Action, ActionCounts, FromContext
+from venomqa_hyp.core.counts import REJECTED
 
 
 class IdleActionWarning(UserWarning):
     """A run found nothing, and some actions were never executed, or none ever succeeded."""
 
 
-def describe_idle(executor: Executor, rejected: int) -> str | None:
-    """Say which actions were never executed and what they need, or that none ever succeeded.
-
-    :param rejected: steps that ``assume`` rejected.
-    """
-    actions = list(executor.rules.actions.values())
-    if rejected and rejected == executor.executed:
+def describe_idle(actions: Mapping[str, Action], counts: Mapping[str, ActionCounts]) -> str | None:
+    """Say which actions were never executed and what they need, or that none ever succeeded."""
+    executed = sum(item.executed for item in counts.values())
+    rejected = sum(item.outcomes.get(REJECTED, 0) for item in counts.values())
+    if rejected and rejected == executed:
         return (
             f"assume() rejected all {rejected} steps that were executed, so this run says nothing. "
             "Use it for what is rarely the case, and preconditions or narrower strategies for "
             "the rest."
         )
-    idle = [action for action in actions if not executor.executions[action.name]]
+    succeeded = {name for name, item in counts.items() if item.succeeded}
+    idle = [actions[name] for name, item in counts.items() if not item.executed]
     if idle:
-        missing = "; ".join(f"{item.name} ({_needs(item, executor.succeeded)})" for item in idle)
+        missing = "; ".join(f"{item.name} ({_needs(item, succeeded)})" for item in idle)
         return (
             f"{len(idle)} of {len(actions)} actions never ran, so this run says nothing about: "
             f"{missing}."
         )
-    if not executor.succeeded:
-        replies = "; ".join(f"{name}: {error}" for name, error in executor.refusals.items())
+    if not succeeded:
+        outcomes = "; ".join(f"{name}: {item.outcomes_text}" for name, item in counts.items())
         return (
-            f"no action ever succeeded in {executor.executed} executions, so finding no failure "
-            f"says little. The last reply to each: {replies}. Correct the requests; where a "
+            f"no action ever succeeded in {executed} executions, so finding no failure "
+            f"says little. What came of them: {outcomes}. Correct the requests; where a "
             "refusal is what the action tests, let it check that and return None."
         )
     return None
 
 
-def _needs(action: Action, succeeded: Iterable[str]) -> str:
+def _needs(action: Action, succeeded: Container[str]) -> str:
     first = [name for name in action.required if name not in succeeded] or action.required
     needs = [f"{name} to succeed before it" for name in first]
     for value in action.arguments.values():

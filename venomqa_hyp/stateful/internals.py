@@ -14,6 +14,9 @@ selection of the rule, and one span per argument in the order of their names.
 the structure is not this one, :meth:`VenomProvider.argument_choices` says so and nothing is
 steered.
 
+*Observability.* :func:`is_observed` says whether it is on: where it is not it costs nothing. The
+engine notes no statistics where our own exception ends the test cases; :func:`install` does.
+
 *Memory.* The engine keeps the choices of the last 10,000 test cases; :func:`install` lets it keep
 fewer.
 """
@@ -34,9 +37,10 @@ from hypothesis.internal.conjecture import engine
 from hypothesis.internal.conjecture.choice import ChoiceNode, ChoiceTemplate
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import HypothesisProvider
+from hypothesis.internal.observability import observability_enabled
 from hypothesis.reporting import with_reporter
 from hypothesis.stateful import STATE_MACHINE_RUN_LABEL, Bundle, RuleBasedStateMachine
-from hypothesis.statistics import collector, describe_statistics
+from hypothesis.statistics import collector, describe_statistics, note_statistics
 from hypothesis.strategies._internal.lazy import unwrap_strategies
 from hypothesis.strategies._internal.misc import BooleansStrategy
 from hypothesis.strategies._internal.numbers import IntegersStrategy
@@ -82,6 +86,11 @@ def as_in_test_case(test: Callable[..., object]) -> AbstractContextManager[Any]:
     :param test: stands for the test.
     """
     return BuildContext(ConjectureData.for_choices(()), wrapped_test=test)
+
+
+def is_observed() -> bool:
+    """Return whether Hypothesis writes a record of each test case, for Tyche and others."""
+    return currently_in_test_context() and observability_enabled()
 
 
 def current_provider() -> "VenomProvider | None":
@@ -447,12 +456,27 @@ def add_statistics(item: Any, text: str) -> None:
         item.hypothesis_statistics = f"{item.nodeid}:\n\n  - {text}"
 
 
+def _note_statistics_before(ending: type[BaseException]) -> None:
+    run = engine.ConjectureRunner.run
+
+    @functools.wraps(run)
+    def noting(runner: engine.ConjectureRunner) -> None:
+        try:
+            run(runner)
+        except ending:
+            note_statistics({**runner.statistics, "stopped-because": "venomqa-hyp ended the run"})
+            raise
+
+    engine.ConjectureRunner.run = noting  # type: ignore[method-assign,assignment]
+
+
 def install(
     is_ours: Callable[[Any], bool],
     adapt: AdaptSettings,
     scope: Callable[[Any, Settings | None], AbstractContextManager[bool]],
     starts_over: Callable[[Any], bool],
     seed_and_part: Callable[[], tuple[int | str | None, str]],
+    ending: type[BaseException],
 ) -> None:
     """Give every state machine test a scope for runs, and ours the settings they need.
 
@@ -463,7 +487,9 @@ def install(
         after the last. It says whether there are to be any.
     :param seed_and_part: returns the seed of tests that have none, or ``None``, and what parts
         their key in the database from that of other tests of the machine.
+    :param ending: ends all test cases.
     """
+    _note_statistics_before(ending)
     _venomqa_hyp_hypothesis.register()  # entry points may be switched off
     original = hypothesis.stateful.get_state_machine_test
 

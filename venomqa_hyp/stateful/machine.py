@@ -4,12 +4,11 @@ import functools
 import inspect
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
-from hypothesis import Phase, reject
-from hypothesis import settings as Settings  # noqa: N812  # it is a class
+from hypothesis import currently_in_test_context, event, reject
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     MultipleResults,
@@ -21,16 +20,16 @@ from hypothesis.stateful import (
 )
 
 from venomqa_hyp.core import Action, ExplorationResult, FromContext, Invariant, Step
+from venomqa_hyp.core.counts import outcome_of
+from venomqa_hyp.core.vacuity import Require
 from venomqa_hyp.errors import DefinitionError, WorldError
-from venomqa_hyp.explore import Diverged, Draft, Failure, Position, Strategy
+from venomqa_hyp.explore import Diverged, Draft, Failure, Position, Strategy, Tally
 from venomqa_hyp.stateful import internals
 from venomqa_hyp.stateful.definition import Definition, WorldSource, check_name, define
 from venomqa_hyp.stateful.failures import Status
-from venomqa_hyp.stateful.overrides import overrides
 from venomqa_hyp.stateful.run import StopRun
-from venomqa_hyp.stateful.saved import replay
-from venomqa_hyp.stateful.scope import end_run, find_run, run_scope
-from venomqa_hyp.stateful.settings import adapted, default_settings, is_kept
+from venomqa_hyp.stateful.scope import end_run, find_run
+from venomqa_hyp.stateful.settings import default_settings
 from venomqa_hyp.stateful.walk import Failed, Walk
 from venomqa_hyp.values import snapshot
 from venomqa_hyp.world import Context, World, acknowledge
@@ -48,6 +47,7 @@ def venom_machine(
     strategy: Strategy | None = None,
     rollback: bool = True,
     on_divergence: str = "error",
+    require: Require = MappingProxyType({}),
 ) -> type["VenomStateMachine"]:
     """Return a Hypothesis state machine that runs on a World which rolls back.
 
@@ -65,6 +65,9 @@ def venom_machine(
     :param rollback: false re-runs every step from a reset World, as plain Hypothesis would.
     :param on_divergence: what a World leads to that does not repeat itself: ``"error"`` ends the
         run, ``"warn"`` goes on without its record, and executes every step again.
+    :param require: action -> the least share of its steps that succeed, above 0.0 and up to 1.0, or
+        the least number of them. A run that found nothing and does not reach that ends with
+        ``VacuousRun``.
     :raises DefinitionError: says which part cannot work, and what to write instead.
     """
     caller = sys._getframe(1)
@@ -78,6 +81,7 @@ def venom_machine(
         strategy=strategy,
         rollback=rollback,
         on_divergence=on_divergence,
+        require=require,
     )
 
 
@@ -92,6 +96,7 @@ def machine_of(
     strategy: Strategy | None,
     rollback: bool,
     on_divergence: str,
+    require: Require,
 ) -> type["VenomStateMachine"]:
     """Return what :func:`venom_machine` returns where a function of a module calls it."""
     if not isinstance(name, str) or not name.isidentifier():
@@ -108,6 +113,7 @@ def machine_of(
         strategy=strategy,
         rollback=rollback,
         on_divergence=on_divergence,
+        require=require,
         taken=frozenset(dir(VenomStateMachine)),
     )
     named = [f"{item.name}({','.join(item.arguments)})" for item in definition.actions.values()]
@@ -120,6 +126,8 @@ def machine_of(
     }
     members |= {item.name: _as_rule(item) for item in definition.actions.values()}
     for item in definition.invariants:
+        if item.at_end:
+            continue  # teardown checks it
         check = _as_invariant(item)
         while check.__name__ in members or hasattr(VenomStateMachine, check.__name__):
             check.__name__ += "_"
@@ -180,10 +188,12 @@ class VenomStateMachine(RuleBasedStateMachine):
         self._venom_run, self._venom_run_is_own = find_run(type(self), self.venom_definition)
         if self._venom_run_is_own:
             weakref.finalize(self, self._venom_run.session.close)
+        self._venom_outside = sys.exception()
         self._venom_final = internals.in_final_replay()
         self._venom_lent = False
         self._venom_provider = internals.current_provider()
         self._venom_walked: Walk | None = None
+        self._venom_before = 0, 0
         if self._venom_provider is not None:
             self._venom_lead(self._venom_provider)
 
@@ -201,12 +211,39 @@ class VenomStateMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """End the test case; the World stays open until the run ends."""
-        super().teardown()
-        walk = self._venom_walked
-        if walk is not None and walk.is_recorded and self._venom_provider is not None:
+        __tracebackhide__ = True
+        has_failed = sys.exception() is not self._venom_outside
+        try:
+            super().teardown()
+            if self._venom_walked is not None:
+                self._venom_leave(self._venom_walked, has_failed=has_failed)
+        finally:
+            if self._venom_run_is_own:
+                end_run(type(self), self._venom_run)
+
+    def _venom_leave(self, walk: Walk, *, has_failed: bool) -> None:
+        __tracebackhide__ = True
+        try:
+            if not has_failed:
+                self._venom_finish()
+        finally:
+            if internals.is_observed():
+                self._venom_describe(walk)
+        if walk.is_recorded and self._venom_provider is not None:
             self._venom_learn(walk)
-        if self._venom_run_is_own:
-            end_run(type(self), self._venom_run)
+
+    def _venom_describe(self, walk: Walk) -> None:
+        """Add to Hypothesis's record of the test case what our run did in it."""
+        tally, (executed, recalled) = self._venom_tally, self._venom_before
+        event("actions", ", ".join(step.action for step in walk.steps))
+        event("executed", tally.executed - executed)
+        event("recalled", tally.recalled - recalled)
+        event("states of the run", len(self._venom_run.session.graph))
+
+    @_ends_run
+    def _venom_finish(self) -> None:
+        __tracebackhide__ = True
+        self._venom_ask(lambda walk: walk.finish())
 
     @_ends_run
     def _venom_learn(self, walk: Walk) -> None:
@@ -223,6 +260,8 @@ class VenomStateMachine(RuleBasedStateMachine):
 
     def _venom_walk(self) -> Walk:
         if self._venom_walked is None:
+            tally = self._venom_tally
+            self._venom_before = tally.executed, tally.recalled
             self._venom_walked = self._venom_run.walk(
                 final=self._venom_final,
                 exploring=self._venom_provider is not None,
@@ -232,7 +271,10 @@ class VenomStateMachine(RuleBasedStateMachine):
     @_ends_run
     def _venom_step(self, action: Action, arguments: dict[str, Any]) -> Any:
         __tracebackhide__ = True
+        if _is_always_enabled(action):
+            self._venom_tally.tried(action.name, enabled=True)  # Hypothesis does not ask
         result = self._venom_ask(lambda walk: walk.step(Step(action.name, arguments)))
+        _event(f"{action.name}: {outcome_of(result)}")
         if action.target is None:
             return None
         return _copied(result.value) if result.success else multiple()
@@ -240,7 +282,8 @@ class VenomStateMachine(RuleBasedStateMachine):
     @_ends_run
     def _venom_check(self, item: Invariant) -> None:
         __tracebackhide__ = True
-        self._venom_ask(lambda walk: walk.check(item))
+        if self._venom_ask(lambda walk: walk.check(item)).vacuous:
+            _event(f"{item.name}: vacuous")
 
     def _venom_ask(self, ask: Callable[[Walk], _Answer]) -> _Answer:
         """Ask the walk; raise what fails, or reject the test case where a shorter one follows."""
@@ -258,6 +301,8 @@ class VenomStateMachine(RuleBasedStateMachine):
     def _venom_failed(self, failure: Failure, at: Position) -> BaseException:
         """Return what to raise for a failure that a test case met."""
         run, final = self._venom_run, self._venom_final or self._venom_run_is_own
+        if failure.rule is None:
+            _event(f"{failure.name}: raised {type(failure.exception).__name__}")
         run.steering.note_met(failure.origin)
         if final or not self._venom_walk().is_recorded:
             # What a rule of the user did to the World would be missing in it.
@@ -287,6 +332,10 @@ class VenomStateMachine(RuleBasedStateMachine):
         if not rules.permits(action, walk.at):
             return False
         return all(guard(walk.context) for guard in action.guards)
+
+    @property
+    def _venom_tally(self) -> Tally:
+        return self._venom_run.session.recorder.executor.tally
 
     @precondition(_is_stuck)
     @rule()
@@ -323,14 +372,24 @@ def _as_rule(action: Action) -> Callable[..., object]:
         strategies["target"] = action.target
     decorate: Callable[..., Callable[..., object]] = rule(**strategies)
     made = decorate(execute)
-    drawn_from_context = any(isinstance(item, FromContext) for item in action.arguments.values())
-    if action.max_calls is None and not action.preconditions and not drawn_from_context:
+    if _is_always_enabled(action):
         return made
 
     def enabled(self: VenomStateMachine) -> bool:
-        return bool(self._venom_enabled(action))
+        return self._venom_tally.tried(action.name, enabled=bool(self._venom_enabled(action)))
 
     return precondition(enabled)(made)
+
+
+def _is_always_enabled(action: Action) -> bool:
+    drawn_from_context = any(isinstance(item, FromContext) for item in action.arguments.values())
+    return action.max_calls is None and not action.preconditions and not drawn_from_context
+
+
+def _event(text: str) -> None:
+    """Let Hypothesis's statistics count the test cases in which something happened."""
+    if currently_in_test_context():  # not where the machine is driven by hand
+        event(text)
 
 
 def _as_invariant(item: Invariant) -> Callable[..., object]:
@@ -350,39 +409,3 @@ def _copied(value: object) -> Any:
         return snapshot(value)
     except Exception:
         return value  # what cannot be copied is shared, as plain Hypothesis shares everything
-
-
-@contextmanager
-def _scope(machine: Any, given: Settings | None) -> Iterator[bool]:
-    __tracebackhide__ = True
-    shrinks = given is None or Phase.shrink in given.phases
-    chosen = given or Settings()
-    problems: list[Warning] = []
-    with run_scope(
-        shrinks=shrinks,
-        step_count=chosen.stateful_step_count,
-        multiple=chosen.report_multiple_bugs,
-    ):
-        if _is_ours(machine):
-            run, _ = find_run(machine, machine.venom_definition)
-            replay(run, problems, is_kept=is_kept(given))
-        yield overrides().replay is None or not _is_ours(machine)
-    for problem in problems:
-        raise problem
-
-
-def _starts_over(machine: Any) -> bool:
-    return _is_ours(machine) and find_run(machine, machine.venom_definition)[0].starts_over()
-
-
-def _is_ours(machine: object) -> bool:
-    return isinstance(machine, type) and issubclass(machine, VenomStateMachine)
-
-
-internals.install(
-    _is_ours,
-    lambda machine, given: adapted(machine.venom_definition, given),
-    _scope,
-    _starts_over,
-    lambda: (overrides().seed, overrides().part),
-)

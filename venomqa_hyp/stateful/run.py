@@ -12,6 +12,7 @@ from hypothesis.errors import HypothesisException
 
 from venomqa_hyp.core import Divergence, ExplorationResult, OnProgress, Progress, Step
 from venomqa_hyp.core.counterexample_text import to_text
+from venomqa_hyp.core.vacuity import unmet
 from venomqa_hyp.errors import DivergenceError, VenomError
 from venomqa_hyp.explore import (
     Choices,
@@ -66,6 +67,7 @@ class Run:
     :param seconds: time for all of it.
     :param on_progress: called after each execution.
     :param is_whole: whether these are all test cases of a machine, and not one driven by hand.
+    :param generates: whether test cases are generated, and not only replayed.
     :ivar stopped: what ended all test cases.
     :ivar fixed: failures of earlier runs that do not show any more, in words.
     :ivar files: name of a failure -> the file that it was written to.
@@ -81,6 +83,7 @@ class Run:
         seconds: float = math.inf,
         on_progress: OnProgress | None = None,
         is_whole: bool = False,
+        generates: bool = True,
     ) -> None:
         self.definition = definition
         self.multiple = multiple
@@ -103,6 +106,7 @@ class Run:
         self.fixed: list[str] = []
         self.files: dict[str, Path] = {}
         self.is_whole = is_whole
+        self.generates = generates
         self._settles_divergence = False
         self._starts_over = False
         self._start = perf_counter()
@@ -125,6 +129,9 @@ class Run:
         nothing_left = self.guidance.is_done and not own and not self.ledger.failing
         if nothing_left and self.budget.has_time():
             self.guidance.prove_merges()
+            self.guidance.check_ends()
+            if self.steering.lead(provider, positions):
+                return
         if nothing_left or not self.budget.has_time():
             raise StopRun
         self.guidance.begin(provider, positions, walks=0.5 if own else 0.0)
@@ -328,27 +335,31 @@ class Run:
     def progress(self) -> Progress:
         """Return how far the run is."""
         recorder, failing = self.session.recorder, self.ledger.failing
-        executor = recorder.executor
+        executor, names = recorder.executor, self.definition.actions
         best = min((item.path for item in failing), key=lambda path: path.depth, default=None)
         return Progress(
             step=executor.executed,
             max_steps=None,
             states=len(recorder.graph),
-            coverage=sum(map(bool, executor.executions.values())) / len(executor.rules.actions),
+            coverage=sum(executor.tally.executions(name) > 0 for name in names) / len(names),
             violations=len(failing),
-            recalled=recorder.recalled,
+            recalled=executor.tally.recalled,
             seconds=perf_counter() - self._start,
             best=() if best is None else tuple(step.action for step in best.steps),
         )
 
-    def close(self) -> ExplorationResult | None:
+    def close(self, *, is_judged: bool = False) -> ExplorationResult | None:
         """Roll back, close the World where this run opened it, and return the record.
 
+        :param is_judged: whether to look at what the run was required to reach.
         :raises WorldError: when the World could not be left as it was found.
         """
         if not self.session.is_open:
             return None
         result = self._summary()
+        if is_judged and result.steps_executed:
+            missing = unmet(result.actions, result.invariants, self.definition.require)
+            result = attrs.evolve(result, unmet=missing)
         self.session.close()
         return result
 
@@ -362,8 +373,8 @@ class Run:
                 stacklevel=2,
             )
         if found_nothing and self.session.is_open:
-            executor = self.session.recorder.executor
-            idle = describe_idle(executor, self.session.recorder.rejected)
+            tally = self.session.recorder.executor.tally
+            idle = describe_idle(self.definition.actions, tally.actions)
             if idle is not None:
                 warnings.warn(f"{machine}: {idle}", IdleActionWarning, stacklevel=2)
 
@@ -376,19 +387,17 @@ class Run:
         return "The run went on without its record and executed every step again."
 
     def _summary(self) -> ExplorationResult:
-        recorder, definition = self.session.recorder, self.definition
+        recorder = self.session.recorder
         executor = recorder.executor
-        called = [name for name in definition.actions if executor.executions[name]]
         return ExplorationResult(
             graph=self.session.graph,
             violations=tuple(
                 attrs.evolve(item.violation, states=recorder.states_along(item.path.drafts))
                 for item in self.ledger.failing
             ),
-            action_coverage=len(called) / len(definition.actions),
             duration=perf_counter() - self._start,
-            executions=dict(executor.executions),
-            steps_recalled=recorder.recalled,
+            actions=executor.tally.actions,
+            invariants=executor.tally.invariants,
             steps_repeated=recorder.travel.repeated,
             test_cases=self.test_cases,
             executed_before_failure=self.budget.before_failure,
@@ -400,6 +409,4 @@ class Run:
             late_writes=executor.latecomers.described,
             refuted=tuple(item.reason for item in self.ledger.of(Status.REFUTED)),
             fixed=tuple(self.fixed),
-            actions=tuple(definition.actions),
-            invariants=tuple(item.name for item in definition.invariants),
         )

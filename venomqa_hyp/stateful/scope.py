@@ -10,7 +10,7 @@ import attrs
 from hypothesis.errors import Flaky, HypothesisException
 
 from venomqa_hyp.core import OnProgress
-from venomqa_hyp.errors import DivergenceError, InvariantViolated, VenomError
+from venomqa_hyp.errors import DivergenceError, InvariantViolated, VacuousRun, VenomError
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failures import Status
 from venomqa_hyp.stateful.overrides import overridden, overrides
@@ -26,6 +26,7 @@ class _Scope:
     shrinks: bool
     step_count: int
     multiple: bool
+    generates: bool
     runs: dict[type, Run] = attrs.field(factory=dict)
 
 
@@ -47,16 +48,17 @@ def watching(on_progress: OnProgress) -> Iterator[None]:
 
 @contextmanager
 def run_scope(
-    *, shrinks: bool = True, step_count: int = 50, multiple: bool = True
+    *, shrinks: bool = True, step_count: int = 50, multiple: bool = True, generates: bool = True
 ) -> Iterator[None]:
     """Keep one run per machine within, and end them all on leaving.
 
     :param shrinks: whether failures are to be made short.
     :param step_count: the most steps of a test case.
     :param multiple: whether several failures are raised together.
+    :param generates: whether test cases are generated, and not only replayed.
     """
     __tracebackhide__ = True
-    scope = _Scope(shrinks, step_count, multiple)
+    scope = _Scope(shrinks, step_count, multiple, generates)
     token = _scope.set(scope)
     try:
         with ending_in_order(), ExitStack() as ending:
@@ -82,6 +84,7 @@ def find_run(machine: type, definition: Definition) -> tuple[Run, bool]:
             seconds=overrides().seconds,
             on_progress=_watching.get(),
             is_whole=True,
+            generates=scope.generates,
         )
     return scope.runs[machine], False
 
@@ -106,18 +109,20 @@ def end_run(machine: object, run: Run) -> None:
     except Exception as error:
         problem = error
     found = _found(run, coming)
+    vacuous: VacuousRun | None = None
     try:
         nothing = run.is_whole and run.test_cases and not (found or coming or run.stopped)
         nothing = nothing and run.budget.has_time()
-        problem = _close(machine, run, found_nothing=bool(nothing)) or problem
+        vacuous, warning = _close(machine, run, found_nothing=bool(nothing))
+        problem = warning or problem
     except VenomError as error:
         problem = error
     if isinstance(coming, Flaky) and not found and (reason := run.not_repeated):
         # Hypothesis saw no more of it than that something differed.
         coming = DivergenceError(f"The World does not repeat itself: {reason}")
-    others = [item for item in (run.stopped, coming, problem) if item is not None]
+    others = [item for item in (run.stopped, coming, vacuous, problem) if item is not None]
     for item in others:
-        if isinstance(item, DivergenceError):
+        if isinstance(item, DivergenceError | VacuousRun):
             run.note_refuted(item)
     _raise(coming, found, others, together=run.multiple)
 
@@ -171,18 +176,21 @@ def _end_all(scope: _Scope) -> None:
             ending.callback(end_run, machine, run)
 
 
-def _close(machine: Any, run: Run, *, found_nothing: bool) -> Exception | None:
-    """Close a run and return what went wrong with its warnings."""
+def _close(
+    machine: Any, run: Run, *, found_nothing: bool
+) -> tuple[VacuousRun | None, Exception | None]:
+    """Close a run and return what it did not reach, and what went wrong with its warnings."""
     problem: Exception | None = None
     try:
         run.warn(machine.__name__, found_nothing=found_nothing)
     except Warning as warning:  # where warnings are errors
         problem = warning
-    summary = run.close()
-    if summary is not None:
-        machine.last_run = summary
-        overrides().on_end(machine.__name__, run, summary)
-    return problem
+    summary = run.close(is_judged=found_nothing and run.generates)
+    if summary is None:
+        return None, problem
+    machine.last_run = summary
+    overrides().on_end(machine.__name__, run, summary)
+    return VacuousRun(summary.unmet, summary) if summary.unmet else None, problem
 
 
 def _joined(failures: list[BaseException]) -> BaseException | None:

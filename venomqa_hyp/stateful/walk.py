@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from hypothesis import reject
 
-from venomqa_hyp.core import ActionResult, Divergence, Invariant, Step
+from venomqa_hyp.core import ActionResult, Divergence, Invariant, Step, Verdict
 from venomqa_hyp.explore import (
     Diverged,
     Failure,
@@ -132,8 +132,29 @@ class Walk:
             self._fail(failure, reached)
         return result
 
-    def check(self, invariant: Invariant) -> None:
-        """Check an invariant.
+    def finish(self) -> None:
+        """Check what must hold where the path ends.
+
+        :raises Failed: it does not hold.
+        """
+        __tracebackhide__ = True
+        checker = self._recorder.checker
+        if not checker.at_end:
+            return
+        self._notice_changes()
+        if self._live is None:
+            found = self._ask(lambda: checker.failures(self._at, ends=True))
+            for failure in found or ():
+                self._fail(failure, self._at)
+            if found is not None:
+                return
+            self._retrace()
+        assert self._live is not None
+        for failure in self._live.failures(ends=True):
+            raise Failed(failure, self._live.at)
+
+    def check(self, invariant: Invariant) -> Verdict:
+        """Check an invariant, and return what it says where it holds.
 
         :raises Failed: it does not hold.
         """
@@ -145,16 +166,17 @@ class Walk:
                 verdict = next(item for item in verdicts if item.invariant is invariant)
                 if not verdict.holds:
                     self._fail(failure_of_verdict(verdict), self._at)
-                return
+                return verdict
             self._retrace()
-        self._check_live(invariant)
+        return self._check_live(invariant)
 
-    def _check_live(self, invariant: Invariant) -> None:
+    def _check_live(self, invariant: Invariant) -> Verdict:
         __tracebackhide__ = True
         assert self._live is not None
         verdict = self._live.check(invariant)
         if not verdict.holds:
             raise Failed(failure_of_verdict(verdict), self._live.at)
+        return verdict
 
     def _step(self, step: Step) -> Position:
         recorder = self._recorder
@@ -205,7 +227,9 @@ class Walk:
             raise Failed(failure, at)
         with self._noting(failure, at):
             live, _ = self._retrace()
-        found = next((item for item in live.failures() if item.origin == failure.origin), None)
+        found = next(
+            (item for item in live.failures(ends=True) if item.origin == failure.origin), None
+        )
         if found is not None:
             self._recorder.checker.failed.add(at.chain)
             self._only_proven = True

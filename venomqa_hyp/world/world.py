@@ -206,7 +206,7 @@ class World:
         outer = sys.exception()
         try:
             if invariant.when is not None and not self._asked(invariant, invariant.when):
-                return Verdict(invariant)
+                return Verdict(invariant, vacuous=True)
             seen = self._asked(invariant, invariant.check)
             return Verdict(invariant, _message(invariant, seen))
         except self._transport_errors as error:
