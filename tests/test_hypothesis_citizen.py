@@ -325,7 +325,7 @@ def test_a_second_pytest_run_replays_the_failure_first(pytester: pytest.Pytester
         result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly")
         result.assert_outcomes(failed=1)
         text = result.stdout.str()
-        texts.append(text[text.index("= FAILURES") : text.index("short test summary")])
+        texts.append(text[text.index("= FAILURES") : text.index("= venomqa =")])
         counts.append(len(Path(pytester.path, "executed").read_text().split()))
     assert "[HIGH] small: the check returned False" in texts[0]
     assert "state.pay(amount=" in texts[0]

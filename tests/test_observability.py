@@ -58,7 +58,7 @@ def test_statistics_count_actions_by_outcome(pytester: pytest.Pytester) -> None:
         assert result.stdout.str().count(line) == count
     # Of the small one, nothing was left.
     assert result.stdout.str().count("Stopped because venomqa-hyp ended the run") == 1
-    result.stdout.no_fnmatch_line("*recalled*")
+    result.stdout.no_fnmatch_line("*recalled:*")
 
 
 def test_records_of_test_cases_hold_what_was_executed(

@@ -36,7 +36,6 @@ from venomqa_hyp.stateful import (
     Overrides,
     Run,
     VenomStateMachine,
-    add_statistics,
     machine_of,
     overrides,
     overriding,
@@ -134,7 +133,6 @@ class Plugin:
         report = yield
         if call.when == "call" and (records := item.stash.get(_RUNS, None)):
             report.venomqa_runs = records  # type: ignore[attr-defined]
-            add_statistics(item, "; ".join(record["line"] for record in records))
         return report
 
     def runner(self, request: pytest.FixtureRequest) -> "Runner":

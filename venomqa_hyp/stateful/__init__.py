@@ -5,7 +5,6 @@ from venomqa_hyp.stateful.guidance import ActionDraws
 from venomqa_hyp.stateful.hooks import install as _install
 from venomqa_hyp.stateful.idle import IdleActionWarning
 from venomqa_hyp.stateful.internals import (
-    add_statistics,
     as_in_test_case,
     has_seed,
     shown_by_pytest,
@@ -35,7 +34,6 @@ __all__ = [
     "Run",
     "SavedFailure",
     "VenomStateMachine",
-    "add_statistics",
     "as_in_test_case",
     "has_seed",
     "machine_of",
