@@ -10,7 +10,7 @@ another one, which expects the shortest sequence.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -21,29 +21,21 @@ from actions import ACTIONS, INVARIANTS, Shop, serve_shop
 from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from venomqa_hyp import World, venom_machine
+from venomqa_hyp import World, venom_machine, world_from_fixture
 
 POSTGRES = os.environ.get("SHOP_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("SHOP_TEST_REDIS", "redis://127.0.0.1:6379/0")
 
-running: list[Shop] = []
 
-
-@pytest.fixture(scope="module", autouse=True)
-def shop() -> Iterator[None]:
-    """Run the service for `TestShop`."""
+@pytest.fixture(scope="module")
+def new_customer() -> Iterator[Callable[[], World]]:
+    """Run the service, and return what opens the World of a new customer."""
     with run_shop() as shop:
-        running.append(shop)
-        yield
-        running.clear()
+        yield shop.open_world
 
 
-def open_world() -> World:
-    """Return the World of a new customer; a machine opens one for each run."""
-    return running[0].open_world()
-
-
-TestShop = venom_machine(open_world, ACTIONS, INVARIANTS, name="Shop").TestCase
+Shops = venom_machine(world_from_fixture("new_customer"), ACTIONS, INVARIANTS, name="Shop")
+TestShop = Shops.TestCase
 TestShop.settings = settings(max_examples=20, stateful_step_count=30)
 
 

@@ -26,7 +26,7 @@ from actions import (
 from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from venomqa_hyp import Invariant, World, venom_machine
+from venomqa_hyp import Invariant, World, venom_machine, world_from_fixture
 from venomqa_hyp.errors import InvariantViolated
 
 
@@ -38,25 +38,18 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fixed_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run the service without the bugs, for `TestFixedOrders`."""
+@pytest.fixture(scope="module")
+def fixed_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], World]]:
+    """Return what opens a World over the service without the bugs; a machine does for each run."""
     database = tmp_path_factory.mktemp("fixed") / "orders.sqlite"
     with serve_orders(database, fixed=True) as server:
-        open_fixed.append(partial(open_world, server.url, database))
-        yield
-        open_fixed.clear()
+        yield partial(open_world, server.url, database)
 
 
-open_fixed: list[Callable[[], World]] = []
-
-
-def fixed_shop() -> World:
-    """Return a World over the fixed service; a machine opens one for each run."""
-    return open_fixed[0]()
-
-
-TestFixedOrders = venom_machine(fixed_shop, ACTIONS, INVARIANTS, name="FixedOrders").TestCase
+FixedOrders = venom_machine(
+    world_from_fixture("fixed_shop"), ACTIONS, INVARIANTS, name="FixedOrders"
+)
+TestFixedOrders = FixedOrders.TestCase
 TestFixedOrders.settings = settings(max_examples=10)
 
 
