@@ -98,7 +98,7 @@ def state(name: str, summary: str = "empty", **context: Any) -> State:
 
 
 def result_of(graph: Graph, *violations: Violation, **given_: Any) -> ExplorationResult:
-    return ExplorationResult(graph, violations, 0.5, 1.0, {}, **given_)
+    return ExplorationResult(graph, violations, 1.0, **given_)
 
 
 def tree(size: int, kinds: int = 5) -> Graph:

@@ -18,7 +18,7 @@ from sqlite_runs import create, dump
 
 from venomqa_hyp.adapters.recovery import RecoveryWarning
 from venomqa_hyp.adapters.sqlite import SQLiteAdapter, clean
-from venomqa_hyp.cli.command import main
+from venomqa_hyp.cli import main
 from venomqa_hyp.errors import SystemUnavailable
 
 KILLS = int(os.environ.get("VENOMQA_KILLS", "15"))

@@ -42,14 +42,13 @@ def alphabet(
 
 
 def strays(drafts: Sequence[Draft], best: Sequence[Draft]) -> int:
-    """Return how many steps do not follow the order of actions in ``best``."""
-    ahead = [item.action.name for item in best]
+    """Return how many steps do not follow the order of ``best``, or have other arguments."""
+    ahead = list(best)
     count = 0
     for item in drafts:
-        if item.action.name in ahead:
-            ahead = ahead[ahead.index(item.action.name) + 1 :]
-        else:
-            count += 1
+        same = [at for at, known in enumerate(ahead) if known.action is item.action]
+        count += not any(ahead[at].given == item.given for at in same)
+        ahead = ahead[same[0] + 1 :] if same else ahead
     return count
 
 

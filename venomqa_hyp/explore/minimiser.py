@@ -28,7 +28,7 @@ SEARCH_BUDGET = 100
 SINGLY_BELOW = 8
 FEW, SHORT = 3, 4
 #: Executions of a search that takes other actions, too: for a short path, and for others.
-OTHERS_BUDGET, MORE_OTHERS = 25, 100
+OTHERS_BUDGET, MORE_OTHERS = 25, 300
 
 
 class Minimiser:
@@ -222,6 +222,8 @@ class Minimiser:
     def _searched(self, best: Trial, others: Sequence[Draft]) -> Trial:
         while shorter := self._search(best, others):
             best = shorter
+            if len(best) <= SHORT:
+                self._allow(OTHERS_BUDGET)
         return best
 
     def _search(self, best: Trial, others: Sequence[Draft]) -> Trial | None:

@@ -30,7 +30,14 @@ from venomqa_hyp.pytest_plugin.options import (
     replay_of,
     report_paths,
 )
-from venomqa_hyp.pytest_plugin.summary import RunRecord, live_line, places, record_of, shown
+from venomqa_hyp.pytest_plugin.summary import (
+    RunRecord,
+    live_line,
+    places,
+    record_of,
+    shown,
+    summary_lines,
+)
 from venomqa_hyp.stateful import (
     FixtureWorld,
     Overrides,
@@ -132,6 +139,8 @@ class Plugin:
         """Send what the runs of an item did along with its report."""
         report = yield
         if call.when == "call" and (records := item.stash.get(_RUNS, None)):
+            for record in records:
+                record["passed"] = report.passed
             report.venomqa_runs = records  # type: ignore[attr-defined]
         return report
 
@@ -210,15 +219,8 @@ class Plugin:
         if not self.records and not self.written:
             return
         terminalreporter.section("venomqa")
-        for item in self.records:
-            terminalreporter.write_line(
-                f"{item['name']}: {item['line']}", red=bool(item["findings"])
-            )
-            for lines in item["findings"]:
-                for line in lines:
-                    terminalreporter.write_line(f"  {line}")
-            for file in item["files"]:
-                terminalreporter.write_line(f"  failure file: {file}")
+        for line, is_bad in summary_lines(self.records):
+            terminalreporter.write_line(line, red=is_bad)
         for line in self.written:
             terminalreporter.write_line(line)
 

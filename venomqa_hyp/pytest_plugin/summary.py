@@ -1,8 +1,9 @@
 """What is shown of runs: while they go on, and at the end of the session."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypedDict
@@ -16,6 +17,8 @@ from venomqa_hyp.world import World
 
 #: Lines of a counterexample in the summary; the whole of it stands in the failure.
 SUMMARY_LINES = 6
+#: Runs of tests that passed, each with its line.
+MOST_PASSED = 10
 SECONDS_BETWEEN_UPDATES = 0.2
 
 
@@ -23,6 +26,7 @@ class RunRecord(TypedDict):
     """What is known of one run after it; of plain types, as it may come from another process.
 
     :ivar name: of the test.
+    :ivar passed: whether the test passed.
     :ivar line: what the run did.
     :ivar findings: for each the first lines of its counterexample.
     :ivar files: the failure files written.
@@ -30,6 +34,7 @@ class RunRecord(TypedDict):
     """
 
     name: str
+    passed: bool
     line: str
     findings: list[list[str]]
     files: list[str]
@@ -40,11 +45,31 @@ def record_of(name: str, run: Run, result: ExplorationResult, *, wants_result: b
     """Return what is known of a run that has ended."""
     return {
         "name": name,
+        "passed": False,
         "line": _line(run, result),
         "findings": [_first_lines(violation) for violation in result.violations],
         "files": [shown(path) for path in run.files.values()],
         "result": reporters.to_json(result) if wants_result else None,
     }
+
+
+def summary_lines(records: Iterable[RunRecord]) -> Iterator[tuple[str, bool]]:
+    """Yield each line of the summary, and whether it is of a test that did not pass.
+
+    A test that passed though its run found something was meant to: it has one line.
+    """
+    passed = 0
+    for record in records:
+        passed += record["passed"]
+        if not record["passed"] or passed <= MOST_PASSED:
+            yield f"{record['name']}: {record['line']}", not record["passed"]
+        if not record["passed"]:
+            for line in chain.from_iterable(record["findings"]):
+                yield f"  {line}", False
+            for file in record["files"]:
+                yield f"  failure file: {file}", False
+    if passed > MOST_PASSED:
+        yield f"and {_counted(passed - MOST_PASSED, 'run')} more of tests that passed", False
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import base64
 import gzip
 import hashlib
 import json
-from collections import Counter
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -47,21 +46,6 @@ class _Finding:
     counterexample: Counterexample | None
 
 
-@attrs.frozen
-class _Action:
-    """What was executed of an action.
-
-    :ivar outcomes: "201" -> recorded transitions that ended so.
-    :ivar changed: how many of the transitions led to another state.
-    """
-
-    name: str
-    executions: int
-    transitions: int
-    changed: int
-    outcomes: tuple[tuple[str, int], ...]
-
-
 def to_html(result: ExplorationResult, *, name: str = "") -> str:
     """Return a run as a page in HTML, to be written to a file in UTF-8.
 
@@ -78,8 +62,14 @@ def to_html(result: ExplorationResult, *, name: str = "") -> str:
         verdict=summary.verdict(result),
         figures=summary.figures(result),
         findings=[_finding(item) for item in violations],
-        actions=_actions(result),
-        rules=_rules(result),
+        coverage={
+            "action": summary.counts_of_actions(result),
+            "invariant": summary.counts_of_invariants(result),
+        },
+        bad={
+            "action": summary.never_executed(result),
+            "invariant": [item.name for item in violations],
+        },
         notes=summary.notes(result),
         marks=MARKS,
         style=style,
@@ -133,33 +123,3 @@ def _finding(violation: Violation) -> _Finding:
         "" if known is None else title(known),
         known,
     )
-
-
-def _actions(result: ExplorationResult) -> list[_Action]:
-    transitions: Counter[str] = Counter()
-    changed: Counter[str] = Counter()
-    outcomes: Counter[tuple[str, str]] = Counter()
-    for item in result.graph.transitions:
-        transitions[item.action] += 1
-        changed[item.action] += item.from_id != item.to_id
-        kind = "succeeded" if item.result.success else "raised"
-        outcomes[item.action, str(item.result.status or kind)] += 1
-    # Records of earlier versions do not name all actions.
-    return [
-        _Action(
-            name,
-            result.executions.get(name, 0),
-            transitions[name],
-            changed[name],
-            tuple(
-                sorted((how, count) for (action, how), count in outcomes.items() if action == name)
-            ),
-        )
-        for name in result.actions or result.executions
-    ]
-
-
-def _rules(result: ExplorationResult) -> dict[str, int]:
-    """Return the name of an invariant -> how many violations of it were found."""
-    found = Counter(item.name for item in result.violations)
-    return {name: found[name] for name in result.invariants}
