@@ -36,7 +36,7 @@ def new_customer() -> Iterator[Callable[[], World]]:
 
 Shops = venom_machine(world_from_fixture("new_customer"), ACTIONS, INVARIANTS, name="Shop")
 TestShop = Shops.TestCase
-TestShop.settings = settings(max_examples=20, stateful_step_count=30)
+TestShop.settings = settings(max_examples=10, stateful_step_count=30)
 
 
 @pytest.mark.parametrize(
