@@ -249,6 +249,7 @@ def _agent(target: Target, limits: Limits) -> Agent:
         definition.invariants,
         strategy=strategy,
         on_divergence=definition.on_divergence,
+        require=definition.require,
         seed=limits.seed,
     )
     if known is not None:

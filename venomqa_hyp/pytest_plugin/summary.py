@@ -62,7 +62,9 @@ def summary_lines(records: Iterable[RunRecord]) -> Iterator[tuple[str, bool]]:
     for record in records:
         passed += record["passed"]
         if not record["passed"] or passed <= MOST_PASSED:
-            yield f"{record['name']}: {record['line']}", not record["passed"]
+            is_other = not record["passed"] and not record["findings"]
+            why = "; the test failed, see above" if is_other else ""
+            yield f"{record['name']}: {record['line']}{why}", not record["passed"]
         if not record["passed"]:
             for line in chain.from_iterable(record["findings"]):
                 yield f"  {line}", False

@@ -131,7 +131,7 @@ class LiveLine:
 
 
 def _nothing_found(result: ExplorationResult) -> tuple[Piece, ...]:
-    if result.divergence or result.refuted or result.worker_failures:
+    if result.divergence or result.refuted or result.worker_failures or result.unmet:
         return (("Nothing found, but the run does not say much: see below.", "changed"),)
     return (("Nothing found:", "good"), " no action failed and every rule held.")
 
@@ -143,10 +143,12 @@ def _summary(result: ExplorationResult) -> Iterator[tuple[str, str]]:
     yield "states", f"{result.states_visited:,}"
     if result.test_cases:
         yield "test cases", f"{result.test_cases:,}"
-    counts = {name: result.executions.get(name, 0) for name in result.actions}
-    calls = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    called = sum(1 for count in counts.values() if count)
-    yield "actions", f"{called} of {len(counts)} called: {calls}"
+    calls = ", ".join(
+        f"{name} {counts.executed:,} ({counts.outcomes_text})" if counts.executed else f"{name} 0"
+        for name, counts in result.actions.items()
+    )
+    called = sum(counts.executed > 0 for counts in result.actions.values())
+    yield "actions", f"{called} of {len(result.actions)} called: {calls}"
     if result.executed_before_failure is not None:
         yield "found", f"after {_count(result.executed_before_failure, 'executed step')}"
     if ended := result.exhausted or result.ended_by:

@@ -1,15 +1,15 @@
-"""Find actions that did nothing in a whole run: about these it says nothing."""
+"""Find actions and systems that did nothing in a whole run: about these it says nothing."""
 
 from collections.abc import Container, Mapping
 
 from hypothesis.stateful import Bundle
 
-from venomqa_hyp.core import Action, ActionCounts, FromContext
+from venomqa_hyp.core import Action, ActionCounts, FromContext, Graph, State
 from venomqa_hyp.core.counts import REJECTED
 
 
 class IdleActionWarning(UserWarning):
-    """A run found nothing, and some actions were never executed, or none ever succeeded."""
+    """A run found nothing, and some actions never ran, none succeeded, or no system changed."""
 
 
 def describe_idle(actions: Mapping[str, Action], counts: Mapping[str, ActionCounts]) -> str | None:
@@ -38,6 +38,33 @@ def describe_idle(actions: Mapping[str, Action], counts: Mapping[str, ActionCoun
             "refusal is what the action tests, let it check that and return None."
         )
     return None
+
+
+def describe_unchanged(
+    graph: Graph, counts: Mapping[str, ActionCounts], systems: Mapping[str, object]
+) -> str | None:
+    """Say that actions were answered and remembered what they made, but that no system changed.
+
+    So the World may not hold what the service writes to. Not where replies have no status, nor
+    where the context stays as it was, as when actions only read.
+    """
+    answered = [name for name, item in counts.items() if item.answered(2)]
+    states = graph.states.values()
+    seen = {name: {_digest(state, name) for state in states} for name in systems}
+    remembers = any(state.context != graph.initial.context for state in states)
+    if not answered or not seen or not remembers or any(len(item) > 1 for item in seen.values()):
+        return None
+    where = (f"{name} ({getattr(item, 'location', '') or '?'})" for name, item in systems.items())
+    return (
+        f"no system of the World ever changed, though the service answered {', '.join(answered)}. "
+        f"Is this what it writes to: {', '.join(where)}? What it wrote elsewhere was not rolled "
+        "back. Give the World the store of the service."
+    )
+
+
+def _digest(state: State, system: str) -> str:
+    seen = state.observations.get(system)
+    return "" if seen is None else seen.digest
 
 
 def _needs(action: Action, succeeded: Container[str]) -> str:

@@ -28,7 +28,7 @@ from venomqa_hyp.stateful.budget import Budget
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failures import REAL, Finding, Ledger, Status
 from venomqa_hyp.stateful.guidance import Guidance
-from venomqa_hyp.stateful.idle import IdleActionWarning, describe_idle
+from venomqa_hyp.stateful.idle import IdleActionWarning, describe_idle, describe_unchanged
 from venomqa_hyp.stateful.internals import VenomProvider
 from venomqa_hyp.stateful.session import Session
 from venomqa_hyp.stateful.settler import INITIAL, LIVES_ON, Settler, steps_of
@@ -332,6 +332,11 @@ class Run:
             if item.reason not in str(error):
                 error.add_note(f"Seen once: {item.reason}")
 
+    @property
+    def has_executed(self) -> bool:
+        """Whether an action was called."""
+        return self.session.is_open and self.session.recorder.executor.executed > 0
+
     def progress(self) -> Progress:
         """Return how far the run is."""
         recorder, failing = self.session.recorder, self.ledger.failing
@@ -373,10 +378,11 @@ class Run:
                 stacklevel=2,
             )
         if found_nothing and self.session.is_open:
-            tally = self.session.recorder.executor.tally
-            idle = describe_idle(self.definition.actions, tally.actions)
-            if idle is not None:
-                warnings.warn(f"{machine}: {idle}", IdleActionWarning, stacklevel=2)
+            executor, graph = self.session.recorder.executor, self.session.graph
+            counts, systems = executor.tally.actions, executor.world.systems
+            idle = describe_idle(self.definition.actions, counts)
+            for text in filter(None, [idle, describe_unchanged(graph, counts, systems)]):
+                warnings.warn(f"{machine}: {text}", IdleActionWarning, stacklevel=2)
 
     def _what_then(self, goes_on: bool) -> str:
         if not goes_on:

@@ -112,7 +112,7 @@ def end_run(machine: object, run: Run) -> None:
     vacuous: VacuousRun | None = None
     try:
         nothing = run.is_whole and run.test_cases and not (found or coming or run.stopped)
-        nothing = nothing and run.budget.has_time()
+        nothing = nothing and (run.budget.has_time() or run.has_executed)
         vacuous, warning = _close(machine, run, found_nothing=bool(nothing))
         problem = warning or problem
     except VenomError as error:

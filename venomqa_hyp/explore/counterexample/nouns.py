@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 _ENDINGS = re.compile(r"(?<=.)_?(?:ids?|uuids?|numbers?|keys?)$")
 _LAST = re.compile(r"^(?:last|new|current|created|my)_(?=.)")
 #: Says nothing about what the value is.
-_GENERIC = frozenset({"id", "uuid", "key", "value", "item", "result", "data", "number", "name"})
+_GENERIC = frozenset({"id", "uuid", "key", "value", "result", "data", "number", "name"})
 _SEGMENT = re.compile(r"[A-Za-z][A-Za-z_-]*")
 
 

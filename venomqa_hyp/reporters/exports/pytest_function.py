@@ -89,7 +89,8 @@ def _docstring(export: Export) -> Iterator[str]:
     yield f"Exported by venomqa-hyp; {_prose(export.verdict)}."
     yield ""
     if export.checks_rule:
-        yield "It sends the requests again in a World, and then checks the rule there."
+        yield "It sends the requests again in a World, and then checks the rule there. Run it in"
+        yield "the folder in which its imports are found: python -m pytest path/to/this_file.py"
     else:
         yield from compared(export)
     if lines := needed(export):
