@@ -225,3 +225,27 @@ def test_a_world_that_nobody_closes_lets_the_interpreter_end() -> None:
         cwd=Path(__file__).parent,
     )
     assert done.stdout == "GET\n"
+
+
+@pytest.mark.parametrize("error", [SystemExit, pytest.fail.Exception])
+def test_a_failure_of_any_kind_leaves_the_loop_running(error: Any) -> None:
+    async def fail(api: Any, context: Any) -> None:
+        raise error("no")
+
+    with open_world() as world:
+        assert "no" in (world.act(Action("fail", fail)).error or "")
+        assert world.act(Action("put", put, arguments={"item": st.just(1)}), {"item": 1}).success
+
+
+def test_what_is_called_after_a_rollback_is_awaited() -> None:
+    called = []
+
+    async def empty_caches(world: World) -> None:
+        called.append("rolled back")
+
+    async def nothing(world: World) -> None:
+        called.append("settled")
+
+    with World({}, after_rollback=empty_caches, settle=nothing) as world:
+        world.rollback(world.checkpoint())
+    assert called == ["settled", "settled", "rolled back"]

@@ -432,10 +432,19 @@ def test_a_failure_file_is_replayed_and_nothing_else(run: Run, pytester: pytest.
     result = run(BAD + others, f"--venomqa-replay={file}")
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(["*refunded 10 of 5 paid", f"*Replayed from {file}"])
-    result = run(GOOD + others, f"--venomqa-replay={file}")
+    mended = 'within_payment = invariant(name="within_payment")(lambda world: True)\n' + BAD
+    result = run(mended + others, f"--venomqa-replay={file}")
     result.assert_outcomes(passed=1, deselected=1)
     result.stdout.fnmatch_lines(["*within_payment does not fail any more; *failure.json is kept*"])
     assert file.exists()
+
+
+def test_a_failure_whose_rule_is_gone_is_not_said_to_be_mended(
+    run: Run, pytester: pytest.Pytester
+) -> None:
+    result = run(GOOD, f"--venomqa-replay={failure_file(pytester)}")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*there is no action or invariant 'within_payment', only pay,*"])
 
 
 def test_a_replay_finds_the_test_of_the_fixture_venom(run: Run, pytester: pytest.Pytester) -> None:

@@ -138,7 +138,12 @@ def _read_toml(path: Path, text: str) -> _File:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DefinitionError(f"{path} is no TOML: {error}.") from None
-    own = values.get("tool", {}).get("venomqa", {})
+    tool = values.get("tool", {})
+    if not isinstance(tool, dict):
+        raise DefinitionError(
+            f"{path}: tool is {tool!r:.60}, but it is a table. Write [tool.venomqa]."
+        )
+    own = tool.get("venomqa", {})
     return _File(path, own, dict(_toml_lines(text)))
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import attrs
@@ -34,16 +35,6 @@ def _of_each(render: Callable[[ExplorationResult, str], str]) -> Callable[[Resul
     return lambda results: "\n".join(render(result, name) for name, result in results.items())
 
 
-def _to_html() -> Callable[..., str]:
-    render: Callable[..., str] | None = getattr(reporters, "to_html", None)
-    if render is None:
-        raise DefinitionError(
-            "this version of venomqa-hyp has no HTML report. Write one of "
-            f"{', '.join(name for name in FORMS if name != 'html')} instead of html."
-        )
-    return render
-
-
 FORMS: Mapping[str, Form] = {
     "json": Form(".json", _of_each(lambda result, _: reporters.to_json(result)), holds_one=True),
     "junit": Form(".xml", reporters.to_junit),
@@ -51,7 +42,7 @@ FORMS: Mapping[str, Form] = {
         ".md", _of_each(lambda result, name: reporters.to_markdown(result, name=name))
     ),
     "html": Form(
-        ".html", _of_each(lambda result, name: _to_html()(result, name=name)), holds_one=True
+        ".html", _of_each(lambda result, name: reporters.to_html(result, name=name)), holds_one=True
     ),
     "dot": Form(
         ".dot",
@@ -89,8 +80,10 @@ def checked(paths: Iterable[Path]) -> tuple[Path, ...]:
     """
     kept = tuple(paths)
     for path in kept:
-        if form_of(path) is FORMS["html"]:
-            _to_html()
+        if form_of(path) is FORMS["html"] and find_spec("jinja2") is None:
+            raise DefinitionError(
+                "html needs Jinja2, which is not installed: pip install 'venomqa-hyp[html]'"
+            )
     return kept
 
 

@@ -63,8 +63,12 @@ def _show(found: Replayed, saved: SavedFailure, until: int | None, console: Cons
         console.show_counterexample(counterexample)
     if found.left_out:
         asked = len(saved.steps) if until is None else until - 1
-        show()
-        show((f"{found.left_out} of {asked} steps cannot run any more.", "changed"))
+        raise DefinitionError(
+            f"{found.left_out} of {asked} steps cannot run any more, so nobody can say whether "
+            f"{saved.name} holds after them."
+        )
+    if until is not None and found.counterexamples:
+        until = len(found.steps) + 1
     if until is None:
         if not found.counterexamples:
             show()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import SystemRandom
+from typing import cast
 from unittest import SkipTest
 
 import attrs
@@ -21,7 +22,13 @@ from venomqa_hyp.agent import Agent
 from venomqa_hyp.cli import interrupts, outputs
 from venomqa_hyp.cli.targets import Target, discover
 from venomqa_hyp.core import ExplorationResult, OnProgress, Progress, Redaction, Violation
-from venomqa_hyp.errors import DefinitionError, InvariantViolated, VenomError, WorldError
+from venomqa_hyp.errors import (
+    DefinitionError,
+    InvariantViolated,
+    VacuousRun,
+    VenomError,
+    WorldError,
+)
 from venomqa_hyp.explore import (
     BFS,
     DFS,
@@ -227,6 +234,8 @@ def run_agent(target: Target, update: OnProgress, limits: Limits) -> Outcome:
     agent.on_progress = update
     try:
         return Outcome(target, agent.explore())
+    except VacuousRun as error:
+        return Outcome(target, cast(ExplorationResult, error.result), (error,))
     except Exception as error:
         return Outcome(target, None, (error,))
 

@@ -11,7 +11,7 @@ import attrs
 
 from venomqa_hyp.core import Invariant, Violation
 from venomqa_hyp.core.script import CHECK, SETUP, Script
-from venomqa_hyp.errors import DefinitionError, VenomError
+from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.explore.counterexample.names import RANDOM_ID
 from venomqa_hyp.exports.verify import Trial, failure_file
 from venomqa_hyp.reporters.exports import Export, Reference, to_har, to_pytest, to_shell
@@ -190,7 +190,7 @@ _RENDERERS: dict[str, tuple[str, Callable[[Export], str]]] = {
 def _tried(execute: Callable[[], str]) -> str:
     try:
         return execute()
-    except (VenomError, OSError) as error:
+    except Exception as error:  # a World of the user's may raise anything
         return f"not verified: {type(error).__name__}: {error}"
 
 

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
-from venomqa_hyp import reporters
 from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.pytest_plugin.files import KINDS
 from venomqa_hyp.stateful import Replay, read_failure
@@ -75,10 +75,10 @@ def report_paths(given: str | None) -> Iterator[Path]:
                 f"--venomqa-report={given}: {text!r} has the suffix {path.suffix!r}, which says no "
                 f"kind of report. Write a path that ends in {', '.join(KINDS)}."
             )
-        if path.suffix == ".html" and not hasattr(reporters, "to_html"):
+        if path.suffix == ".html" and find_spec("jinja2") is None:
             raise DefinitionError(
-                f"--venomqa-report={given}: this version of venomqa-hyp writes no HTML. "
-                "Write report.md instead."
+                f"--venomqa-report={given}: HTML needs Jinja2, which is not installed: "
+                "pip install 'venomqa-hyp[html]'"
             )
         yield path
 

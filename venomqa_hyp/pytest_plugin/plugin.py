@@ -55,6 +55,8 @@ from venomqa_hyp.world import World
 _REQUEST = pytest.StashKey[pytest.FixtureRequest]()
 _MACHINE = pytest.StashKey[type[VenomStateMachine]]()
 _RUNS = pytest.StashKey[list[RunRecord]]()
+#: For a machine in a test whose time is up: it executes one test case.
+_LEAST_SECONDS = 0.001
 
 
 class Plugin:
@@ -174,7 +176,8 @@ class Plugin:
     def _show(self, world: World) -> None:
         """Say where the stores are, and wait where somebody can look at them."""
         capture: Any = self.config.pluginmanager.get_plugin("capturemanager")
-        capture.suspend(in_=True)
+        if capture is not None:
+            capture.suspend(in_=True)
         try:
             assert self.replay is not None
             print(f"\nvenomqa: stopped before step {self.replay.stop} of {self.replay.path}")
@@ -185,7 +188,8 @@ class Plugin:
             else:
                 print("venomqa: stdin is no terminal, so the World is rolled back now")
         finally:
-            capture.resume()
+            if capture is not None:
+                capture.resume()
 
     # Reporting
 
@@ -230,6 +234,7 @@ class Runner:
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._request = request
+        self._spent = 0.0
 
     def __call__(
         self,
@@ -269,11 +274,15 @@ class Runner:
             require=require,
         )
         chosen = overrides()
-        seconds = min(chosen.seconds, checked_time(max_time))
+        left = max(chosen.seconds - self._spent, _LEAST_SECONDS)
+        seconds = min(left, checked_time(max_time))
         with overriding(attrs.evolve(chosen, seconds=seconds)):
             run_state_machine_as_test(machine, settings=settings)
-        assert machine.last_run is not None
-        return machine.last_run
+        result = machine.last_run
+        if result is None:
+            pytest.skip("the failure to replay is of another machine")
+        self._spent += result.duration
+        return result
 
 
 def _plain_class(testcase: type, fixture: str) -> type:

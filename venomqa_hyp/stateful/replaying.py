@@ -6,11 +6,12 @@ from contextlib import contextmanager
 import attrs
 
 from venomqa_hyp.core import Counterexample, Path
+from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.explore import Failure, Transcript, attempt_live, counterexample_of
 from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failure_files import SavedFailure
 from venomqa_hyp.stateful.run import Run
-from venomqa_hyp.stateful.saved import saved_drafts
+from venomqa_hyp.stateful.saved import saved_drafts, unknown_name
 from venomqa_hyp.world import World
 
 
@@ -38,6 +39,8 @@ def replayed(
     :param steps: how many of them; all by default.
     :raises DefinitionError: the machine has not the actions of the failure any more.
     """
+    if unknown := unknown_name(definition, saved):
+        raise DefinitionError(f"the failure does not fit this machine: {unknown}.")
     run = Run(definition)
     try:
         recorder = run.session.recorder

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+from hypothesis.errors import UnsatisfiedAssumption
+
 from venomqa_hyp.core import Action
 from venomqa_hyp.core.action import Argument
 from venomqa_hyp.errors import DefinitionError, VenomError, WorldError
@@ -22,6 +24,7 @@ from venomqa_hyp.explore import (
     Taken,
     attempt,
 )
+from venomqa_hyp.stateful.definition import Definition
 from venomqa_hyp.stateful.failure_files import (
     FailureFolder,
     SavedFailure,
@@ -94,6 +97,8 @@ def replay_one(run: Run, replay: Replay) -> None:
     __tracebackhide__ = True
     path = replay.path
     saved = read_failure(path)
+    if saved.machine != run.definition.identity:
+        return
     try:
         if replay.stop is not None:
             _walk_to(run, saved, replay.stop)
@@ -102,6 +107,17 @@ def replay_one(run: Run, replay: Replay) -> None:
             run.fixed.append(f"{saved.name} does not fail any more; {path} is kept")
     except _MisfitError as misfit:
         raise DefinitionError(f"{path} does not fit this machine: {misfit}") from None
+
+
+def unknown_name(definition: Definition, saved: SavedFailure) -> str:
+    """Say that a machine has no action or invariant of the name that failed; else empty.
+
+    Then nobody can say whether the failure still shows.
+    """
+    known = [*definition.actions, *(item.name for item in definition.invariants)]
+    if saved.name in known:
+        return ""
+    return f"there is no action or invariant {saved.name!r}, only {', '.join(known)}"
 
 
 def _walk_to(run: Run, saved: SavedFailure, stop: int) -> None:
@@ -116,7 +132,11 @@ def _walk_to(run: Run, saved: SavedFailure, stop: int) -> None:
         draft = _draft(rules, number, step)
         if not rules.enables(live.at, draft.action, lambda: recorder.executor.world):
             raise _MisfitError(f"step {number}, {step.action}, cannot run any more")
-        if live.take(draft) is None:
+        try:
+            taken = live.take(draft)
+        except UnsatisfiedAssumption:
+            raise _MisfitError(f"step {number}, {step.action}, was rejected by assume") from None
+        if taken is None:
             raise _MisfitError(f"step {number}, {step.action}, has nothing to pick from")
 
 
@@ -155,6 +175,8 @@ def _warn(text: str) -> None:
 def _fails(run: Run, path: Path, saved: SavedFailure) -> bool:
     """Execute a saved failure, and hand it to the run if it still shows."""
     __tracebackhide__ = True
+    if unknown := unknown_name(run.definition, saved):
+        raise _MisfitError(unknown)
     recorder = run.session.recorder
     rules = recorder.executor.rules
     drafts = [_draft(rules, number, step) for number, step in enumerate(saved.steps)]

@@ -11,14 +11,14 @@ import threading
 from collections.abc import Awaitable
 from concurrent.futures import Future
 from importlib.util import find_spec
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 from weakref import WeakSet
 
 import anyio
 from anyio.from_thread import BlockingPortal
 from anyio.lowlevel import checkpoint
 
-from venomqa_hyp.errors import DefinitionError
+from venomqa_hyp.errors import DefinitionError, WorldError
 
 T = TypeVar("T")
 Backend = Literal["asyncio", "trio"]
@@ -64,19 +64,25 @@ class Loop:
         :param keep: let the tasks that it leaves running go on until the loop is closed.
         :raises DefinitionError: it left tasks running.
         """
+        if not self._thread.is_alive():
+            dropped(what)
+            raise WorldError(f"{who} cannot be awaited: the event loop of the World has ended.")
         future = self._portal.start_task_soon(self._run, what, keep)
         try:
-            result, left = future.result()
-        except BaseException:
-            future.cancel()  # where the wait itself was interrupted
+            result, left, error = future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            self._portal.call(self._end_tasks)
             raise
+        if error is not None:
+            raise error
         if left:
             raise DefinitionError(
                 f"{who} left running: {', '.join(left)}. What goes on after a step may write while "
                 "the World is rolled back. Await it, or cancel it, before the function returns: "
                 "async with asyncio.TaskGroup() as tasks: tasks.create_task(...)."
             )
-        return result
+        return cast(T, result)
 
     def close(self) -> None:
         """End the loop; what is still running is cancelled."""
@@ -85,21 +91,26 @@ class Loop:
             self._portal.call(self._portal.stop, True)
             self._thread.join()
 
-    async def _run(self, what: Awaitable[T], keep: bool) -> tuple[T, list[str]]:
+    async def _run(
+        self, what: Awaitable[T], keep: bool
+    ) -> tuple[T | None, list[str], BaseException | None]:
+        """Return a result, the tasks left and an error: the portal ends with what it raises."""
         try:
             result = await what
-        except BaseException:
-            await self._end_tasks()
+        except anyio.get_cancelled_exc_class():
             raise
+        except BaseException as error:
+            await self._end_tasks()
+            return None, [], error
         left = await self._left()
         if keep:
             self._known.update(left)
-            return result, []
+            return result, [], None
         names = [_name(task) for task in left]
         for task in left:
             task.cancel()
         await self._end_tasks()
-        return result, names
+        return result, names, None
 
     async def _left(self) -> list[asyncio.Task[Any]]:
         """Return the tasks that are not the World's; with trio none can outlive their block."""
@@ -117,6 +128,8 @@ class Loop:
             _, going_on = await asyncio.wait(left, timeout=_LAST_SECONDS)
             for task in going_on:
                 task.cancel()
+            if going_on:
+                await asyncio.wait(going_on, timeout=_LAST_SECONDS)
 
 
 async def _serve(opened: Future[BlockingPortal]) -> None:

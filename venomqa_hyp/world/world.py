@@ -150,7 +150,7 @@ class World:
                 raise
             self.context.load(checkpoint.context)
         if self.after_rollback is not None:
-            self.after_rollback(self)
+            self._asked(self.after_rollback, "after_rollback")
 
     def is_live(self, checkpoint: Checkpoint) -> bool:
         """Return whether every system can still be rolled back to ``checkpoint``."""
@@ -203,11 +203,11 @@ class World:
         """
         self._check_usable()
         self._wait_until_settled()
-        outer = sys.exception()
+        outer, who = sys.exception(), f"invariant {invariant.name!r}"
         try:
-            if invariant.when is not None and not self._asked(invariant, invariant.when):
+            if invariant.when is not None and not self._asked(invariant.when, who):
                 return Verdict(invariant, vacuous=True)
-            seen = self._asked(invariant, invariant.check)
+            seen = self._asked(invariant.check, who)
             return Verdict(invariant, _message(invariant, seen))
         except self._transport_errors as error:
             raise WorldError(
@@ -281,11 +281,9 @@ class World:
                 raise
             error.add_note(f"While closing the World: {failure}")
 
-    def _asked(self, invariant: Invariant, function: Callable[["World"], object]) -> object:
+    def _asked(self, function: Callable[["World"], object], who: str) -> object:
         value = function(self)
-        if inspect.isawaitable(value):
-            return self._awaited(value, function, f"invariant {invariant.name!r}")
-        return value
+        return self._awaited(value, function, who) if inspect.isawaitable(value) else value
 
     def _awaited(self, value: Awaitable[object], function: object, who: str) -> object:
         """Return what an async function comes to; one that is not async forgot an ``await``."""
@@ -302,7 +300,7 @@ class World:
         if self._settle is None:
             return
         deadline, pause = monotonic() + self._settle_timeout, 0.001
-        while pending := self._settle(self):
+        while pending := self._asked(self._settle, "settle"):
             if monotonic() > deadline:
                 raise WorldError(
                     f"the World did not settle within {self._settle_timeout:g} s; still going on: "

@@ -28,6 +28,7 @@ class AsyncHttpClient:
 
     def __init__(self, client: HttpClient | str, **options: Any) -> None:
         self._client = HttpClient(client, **options) if isinstance(client, str) else client
+        self.base_url = self._client.base_url
         self.transport_errors = self._client.transport_errors
         self._turn = nullcontext() if self.transport_errors else threading.Lock()
 
