@@ -70,7 +70,8 @@ def test_a_machine_does_too(number: int) -> None:
         run_state_machine_as_test(seed(number)(machine), settings=chosen)
     record = machine.last_run
     assert record.divergence is None
-    assert record.states_visited <= STATES
+    # It ends at its failure, when the last states may not have been compared.
+    assert record.states_visited <= STATES + 2
     (violation,) = record.violations
     assert len(violation.reproduction_path) == 4
 
