@@ -4,18 +4,21 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from venomqa_hyp.core import Invariant, Violation
+from venomqa_hyp.core.action import is_async
 from venomqa_hyp.core.script import CHECK, SETUP, Script
 from venomqa_hyp.errors import DefinitionError
 from venomqa_hyp.explore.counterexample.names import RANDOM_ID
 from venomqa_hyp.exports.verify import Trial, failure_file
 from venomqa_hyp.reporters.exports import Export, Reference, to_har, to_pytest, to_shell
 from venomqa_hyp.reporters.exports.heading import NOT_VERIFIED, identifier
+from venomqa_hyp.stateful.definition import awaited_world
 from venomqa_hyp.stateful.failure_files import FailureFolder
 from venomqa_hyp.world import World
 
@@ -91,7 +94,10 @@ class _Files:
     ) -> None:
         self._violation = violation
         self._folder = folder
-        self._open_world = open_world
+        self._open_world = self._source = open_world
+        if open_world is not None and is_async(open_world):
+            self._open_world = partial(awaited_world, open_world)
+            self._source = None  # the files run without an event loop
         self._rule = rule
         self._stem = identifier(violation.name)
         self._known: Export | None = None
@@ -155,13 +161,13 @@ class _Files:
             assert found is not None
             assert found.script is not None
             reads_wire = any(step.role == CHECK for step in found.script.steps)
-            rule = None if reads_wire else _reference_to_rule(self._rule, self._open_world)
+            rule = None if reads_wire else _reference_to_rule(self._rule, self._source)
             script = found.script
             if self._open_world is not None:
                 script = with_created(script, self._open_world)
             found = attrs.evolve(found, script=script)
             names = {step.action for step in self._violation.reproduction_path}
-            world = _reference(self._open_world)
+            world = _reference(self._source)
             is_of_rule = self._violation.name not in names
             self._known = Export(found, NOT_VERIFIED, rule, world, is_of_rule)
         return self._known

@@ -44,7 +44,7 @@ class Definition:
         if isinstance(self.world, World):
             return self.world
         try:
-            made = _awaited(self.world) if is_async(self.world) else self.world()
+            made = awaited_world(self.world) if is_async(self.world) else self.world()
         except VenomError:
             raise
         except Exception as error:
@@ -64,7 +64,7 @@ class Definition:
         return not isinstance(self.world, World)
 
 
-def _awaited(make: Callable[[], Any]) -> Any:
+def awaited_world(make: Callable[[], Any]) -> Any:
     """Return what an async function makes; a World keeps the loop that it was made on."""
     loop = Loop("asyncio")
     made: Any = None
