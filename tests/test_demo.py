@@ -97,7 +97,7 @@ def test_nothing_is_found_in_the_fixed_service(tmp_path: Path) -> None:
     assert "[CRITICAL]" not in out
     assert re.search(r"states +\d+\n", out)
     assert re.search(r"test cases +([89]|\d\d+)\n", out)
-    assert re.search(r"actions +\d of 8 called: create_order \d+, list_orders \d+, pay \d+", out)
+    assert re.search(r"actions +\d of 8 called: create_order \d+ \(\d+ x 201\), list_orders", out)
     assert_plain_and_clean(out, tmp_path)
 
 
